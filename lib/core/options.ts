@@ -1,0 +1,199 @@
+/**
+ * The options of the proxy as tables: default, bounds and documentation of each stand in one row, and everything else (validation,
+ * command-line flags, help, the tables of the README) is made from the rows. `resolveOptions` turns what a user gave into one
+ * complete frozen object; inner code never asks "is it set?".
+ */
+import { ProxyError } from './errors.ts'
+
+export interface NumberRow {
+  /** Value when the user gives none, in the row's unit. */
+  readonly default: number
+  readonly min: number
+  readonly max: number
+  readonly unit: 'ms' | 'bytes' | 'bytes/s' | 'count'
+  /** Heading in --help and in the README. */
+  readonly group: 'Timers' | 'Limits' | 'Upstream'
+  /** One line, shown in --help and in the README. */
+  readonly doc: string
+}
+
+const hour = 3_600_000
+const day = 24 * hour
+
+/** Deadlines, one for each phase. Milliseconds; 0 switches one off where its row allows 0. */
+export const timeoutTable = {
+  firstByte: { default: 10_000, min: 1, max: day, doc: 'accepted connection to its first byte; then closed without an answer' },
+  requestHead: { default: 10_000, min: 1, max: day, doc: 'first byte of a request to the end of its head; never refreshed; 408' },
+  keepAlive: { default: 75_000, min: 1, max: day, doc: 'idle client connection between requests; then closed silently' },
+  requestBodyIdle: { default: 30_000, min: 1, max: day, doc: 'between reads of a request body; 408' },
+  clientWriteIdle: { default: 60_000, min: 1, max: day, doc: 'client takes no byte of the response; then reset' },
+  request: { default: 0, min: 0, max: 7 * day, doc: 'whole exchange, 0 = no limit; 504 or cut' },
+  queue: { default: 5_000, min: 1, max: day, doc: 'wait for an upstream connection; 503' },
+  dns: { default: 3_000, min: 1, max: day, doc: 'name resolution of an upstream; 503' },
+  connect: { default: 4_000, min: 1, max: day, doc: 'TCP connect to one address; next server, then 504' },
+  responseHead: { default: 60_000, min: 1, max: day, doc: 'last byte of the request to the response head; 504' },
+  responseBodyIdle: { default: 60_000, min: 1, max: day, doc: 'between reads of a response body; cut' },
+  upstreamWriteIdle: { default: 60_000, min: 1, max: day, doc: 'upstream takes no byte of the request; 504 or cut' },
+  upstreamKeepAlive: { default: 4_000, min: 1, max: 600_000, doc: 'idle pooled upstream connection; a Keep-Alive: timeout=N of the server minus 1s wins' },
+  upstreamMaxAge: { default: hour, min: 1, max: 7 * day, doc: 'age at which an upstream connection is retired, varied by 10 %' },
+  tunnelIdle: { default: hour, min: 1, max: 7 * day, doc: 'no byte either way through an upgraded connection' },
+  halfClose: { default: 30_000, min: 1, max: day, doc: 'one side of a tunnel has ended and the other says nothing' },
+  linger: { default: 2_000, min: 0, max: 60_000, doc: 'reading on after a refusal, so that the client sees the answer' },
+  drain: { default: 30_000, min: 0, max: day, doc: 'running exchanges may finish after SIGTERM' },
+  minRateGrace: { default: 5_000, min: 0, max: day, doc: 'request body time before minRate counts' },
+  serverDown: { default: 10_000, min: 0, max: day, doc: 'a server that refuses connections is skipped this long' },
+  dnsTtlMin: { default: 1_000, min: 0, max: day, doc: 'shortest time an answer of the resolver is kept' },
+  dnsTtlMax: { default: 300_000, min: 1, max: day, doc: 'longest time an answer of the resolver is kept' },
+  dnsStale: { default: 60_000, min: 0, max: day, doc: 'how long past its time an answer is used when the resolver fails' },
+  loopLag: { default: 250, min: 10, max: 60_000, doc: 'event loop delay that is worth a line in the log' },
+} as const satisfies Record<string, Pick<NumberRow, 'default' | 'min' | 'max' | 'doc'>>
+
+/** Sizes, counts and rates. */
+export const limitTable = {
+  requestLineBytes: { default: 8_192, min: 64, max: 65_536, unit: 'bytes', doc: 'request line; 414' },
+  requestHeadBytes: { default: 32_768, min: 256, max: 1_048_576, unit: 'bytes', doc: 'request line and fields; 431' },
+  requestFields: { default: 100, min: 1, max: 10_000, unit: 'count', doc: 'fields of a request; 431' },
+  responseHeadBytes: { default: 65_536, min: 256, max: 1_048_576, unit: 'bytes', doc: 'status line and fields of a response; 502' },
+  responseFields: { default: 200, min: 1, max: 10_000, unit: 'count', doc: 'fields of a response; 502' },
+  chunkSizeDigits: { default: 16, min: 1, max: 16, unit: 'count', doc: 'hex digits of a chunk size' },
+  chunkExtensionBytes: { default: 256, min: 0, max: 65_536, unit: 'bytes', doc: 'extensions of one chunk' },
+  messageExtensionBytes: { default: 16_384, min: 0, max: 16_777_216, unit: 'bytes', doc: 'chunk extensions of one message' },
+  trailerFields: { default: 32, min: 0, max: 10_000, unit: 'count', doc: 'trailer fields of a message' },
+  trailerBytes: { default: 8_192, min: 2, max: 1_048_576, unit: 'bytes', doc: 'trailer section of a message' },
+  interimResponses: { default: 16, min: 0, max: 1_000, unit: 'count', doc: '1xx responses before the final one' },
+  interimBytes: { default: 65_536, min: 0, max: 16_777_216, unit: 'bytes', doc: 'bytes of all 1xx responses before the final one' },
+  connections: { default: 10_000, min: 1, max: 1_000_000, unit: 'count', doc: 'client connections' },
+  lingerBytes: { default: 262_144, min: 0, max: 1_073_741_824, unit: 'bytes', doc: 'read and thrown away after a refusal' },
+  replayBytes: { default: 65_536, min: 0, max: 1_048_576, unit: 'bytes', doc: 'request bytes kept for one retry on a fresh connection' },
+  minRate: { default: 240, min: 0, max: 1_073_741_824, unit: 'bytes/s', doc: 'slowest average of a request body, 0 = any; 408' },
+  turnMessages: { default: 32, min: 1, max: 100_000, unit: 'count', doc: 'pipelined requests of one client handled before others get a turn' },
+  turnBytes: { default: 1_048_576, min: 65_536, max: 1_073_741_824, unit: 'bytes', doc: 'bytes of one peer handled before others get a turn' },
+} as const satisfies Record<string, Pick<NumberRow, 'default' | 'min' | 'max' | 'unit' | 'doc'>>
+
+/** The pool of connections to each upstream server. */
+export const poolTable = {
+  connections: { default: 256, min: 1, max: 65_536, unit: 'count', doc: 'connections to one upstream server' },
+  waiting: { default: 1_024, min: 0, max: 1_000_000, unit: 'count', doc: 'requests that wait for a connection to one upstream server; then 503' },
+  attempts: { default: 3, min: 1, max: 16, unit: 'count', doc: 'servers tried for one request when connecting fails' },
+} as const satisfies Record<string, Pick<NumberRow, 'default' | 'min' | 'max' | 'unit' | 'doc'>>
+
+export type Timeouts = { readonly [K in keyof typeof timeoutTable]: number }
+export type Limits = { readonly [K in keyof typeof limitTable]: number }
+export type PoolLimits = { readonly [K in keyof typeof poolTable]: number }
+
+/** Where a socket listens or connects. */
+export type Address = { readonly kind: 'tcp'; readonly host: string; readonly port: number } | { readonly kind: 'unix'; readonly path: string }
+
+export type ForwardedMode = 'off' | 'x-forwarded' | 'forwarded' | 'both'
+export type HalfClosedClients = 'abort' | 'serve'
+
+/** What the engine works with: complete, checked, frozen. */
+export interface ProxyConfig {
+  readonly upstreams: readonly Address[]
+  readonly timeouts: Timeouts
+  readonly limits: Limits
+  readonly pool: PoolLimits
+  /** Pseudonym in Via (RFC 9110 section 7.6.3), or '' for no Via and no loop detection. */
+  readonly via: string
+  readonly forwarded: ForwardedMode
+  readonly halfClosedClients: HalfClosedClients
+}
+
+/** What a user of the library gives. Milliseconds and bytes; addresses as on the command line. */
+export interface ProxyOptions {
+  /** `[http://]host:port` or `unix:path`. None: the embedded origin. */
+  upstreams?: readonly string[]
+  timeouts?: Partial<Timeouts>
+  limits?: Partial<Limits>
+  pool?: Partial<PoolLimits>
+  /** Pseudonym in Via; '' switches Via and loop detection off. Default: eproxy- and 8 random hex digits. */
+  via?: string
+  /** Which fields tell the upstream about the client. Default 'off'. */
+  forwarded?: ForwardedMode
+  /**
+   * What a FIN of a client means whose request is complete and not yet answered: 'abort' (default, as nginx) stops the
+   * upstream at once; 'serve' answers first.
+   */
+  halfClosedClients?: HalfClosedClients
+}
+
+type Rows = Record<string, Pick<NumberRow, 'default' | 'min' | 'max'>>
+
+function resolveNumbers<R extends Rows>(table: R, given: Partial<Record<keyof R & string, number>> | undefined, place: string): Record<keyof R & string, number> {
+  const result: Record<string, number> = {}
+  for (const [name, row] of Object.entries(table)) result[name] = row.default
+  for (const [name, value] of Object.entries(given ?? {})) {
+    if (value === undefined) continue
+    const row = Object.hasOwn(table, name) ? table[name] : undefined
+    if (row === undefined) throw optionError(`${place}.${name} is not an option; there are ${Object.keys(table).join(', ')}`)
+    if (typeof value !== 'number' || !Number.isFinite(value) || value < row.min || value > row.max) {
+      throw optionError(`${place}.${name} must be a number from ${row.min} to ${row.max}, not ${String(value)}`)
+    }
+    result[name] = value
+  }
+  return Object.freeze(result) as Record<keyof R & string, number>
+}
+
+function optionError(message: string): ProxyError {
+  return new ProxyError('ERR_EPROXY_OPTION', message)
+}
+
+const optionNames = ['upstreams', 'timeouts', 'limits', 'pool', 'via', 'forwarded', 'halfClosedClients'] as const satisfies readonly (keyof ProxyOptions)[]
+/** RFC 9110 section 7.6.3: received-by is a pseudonym (token) or host[:port]. */
+const viaPattern = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]*(:[0-9]+)?$/
+
+/** Checks and completes what a user gave. Throws ProxyError ERR_EPROXY_OPTION. `via` is the default pseudonym. */
+export function resolveOptions(given: ProxyOptions, via: string): ProxyConfig {
+  for (const name of Object.keys(given)) {
+    if (!(optionNames as readonly string[]).includes(name)) throw optionError(`${name} is not an option; there are ${optionNames.join(', ')}`)
+  }
+  const pseudonym = given.via ?? via
+  if (!viaPattern.test(pseudonym)) throw optionError(`via must be a token or host:port, not ${JSON.stringify(pseudonym)}`)
+  const forwarded = given.forwarded ?? 'off'
+  if (!['off', 'x-forwarded', 'forwarded', 'both'].includes(forwarded)) throw optionError(`forwarded must be off, x-forwarded, forwarded or both, not ${String(forwarded)}`)
+  const halfClosedClients = given.halfClosedClients ?? 'abort'
+  if (!['abort', 'serve'].includes(halfClosedClients)) throw optionError(`halfClosedClients must be abort or serve, not ${String(halfClosedClients)}`)
+  return Object.freeze({
+    upstreams: Object.freeze((given.upstreams ?? []).map(parseUpstreamAddress)),
+    timeouts: resolveNumbers(timeoutTable, given.timeouts, 'timeouts'),
+    limits: resolveNumbers(limitTable, given.limits, 'limits'),
+    pool: resolveNumbers(poolTable, given.pool, 'pool'),
+    via: pseudonym,
+    forwarded,
+    halfClosedClients,
+  })
+}
+
+/** `[http://]host:port`, `[v6]:port`, `host` (port 80) or `unix:path`. Throws ProxyError ERR_EPROXY_OPTION. */
+export function parseUpstreamAddress(text: string): Address {
+  if (/^https:/i.test(text)) throw optionError(`upstream ${text}: TLS to an upstream is not supported, use http://`)
+  const rest = text.replace(/^http:\/\//i, '').replace(/\/$/, '')
+  if (rest.includes('/') && !rest.startsWith('unix:')) throw optionError(`upstream ${text}: only [http://]host:port or unix:path, no path`)
+  const address = parseAddress(rest, 80)
+  if (address.kind === 'tcp' && address.host === '') throw optionError(`upstream ${text}: the host is missing`)
+  if (address.kind === 'tcp' && address.port === 0) throw optionError(`upstream ${text}: port 0 cannot be connected to`)
+  return address
+}
+
+/** `host:port`, `[v6]:port`, `:port` (every interface; host is ''), or `unix:path`. Throws ProxyError ERR_EPROXY_OPTION. */
+export function parseListenAddress(text: string): Address {
+  return parseAddress(text, undefined)
+}
+
+function parseAddress(text: string, defaultPort: number | undefined): Address {
+  if (text.startsWith('unix:')) {
+    const path = text.slice(5)
+    if (path === '') throw optionError(`${text}: the path of the socket is missing`)
+    return { kind: 'unix', path }
+  }
+  const match = /^(?:\[([0-9A-Fa-f:.%\w]+)\]|([^:[\]\s@]*))(?::([0-9]{1,5}))?$/.exec(text)
+  const port = match?.[3] === undefined ? defaultPort : Number(match[3])
+  if (match === null || port === undefined || port > 65_535) throw optionError(`${JSON.stringify(text)} is not an address; write host:port, [v6]:port, :port or unix:path`)
+  return { kind: 'tcp', host: match[1] ?? match[2] ?? '', port }
+}
+
+/** The address as the user would write it. */
+export function formatAddress(address: Address): string {
+  if (address.kind === 'unix') return `unix:${address.path}`
+  return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
+}

@@ -1,0 +1,19 @@
+/** The chunked coding as eproxy sends it: no extensions, sizes in lower-case hex, RFC 9112 section 7.1. */
+import type { TrailerSection } from './chunk-decoder.ts'
+
+/** Last chunk and an empty trailer section. */
+export const lastChunk = '0\r\n\r\n'
+
+/** The size line of a chunk of `bytes` octets, which must not be 0. Its data is followed by CRLF. */
+export function encodeChunkHead(bytes: number): string {
+  return bytes.toString(16) + '\r\n'
+}
+
+/** Last chunk and the trailer section, without the fields named in `nominated` (lower case): they were for the hop they came over. */
+export function encodeTrailers({ rawFields }: TrailerSection, nominated: readonly string[]): string {
+  let text = '0\r\n'
+  for (let i = 0; i < rawFields.length; i += 2) {
+    if (!nominated.includes(rawFields[i]!.toLowerCase())) text += rawFields[i]! + ': ' + rawFields[i + 1]! + '\r\n'
+  }
+  return text + '\r\n'
+}

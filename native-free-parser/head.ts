@@ -1,0 +1,134 @@
+/**
+ * The head of a message as it came, and what HTTP needs to know of it. `raw` holds every octet as one latin-1 character, from the
+ * start line to the empty line; fields are offsets into it, in the order and case in which they arrived. One head object serves all
+ * messages of its kind of one engine: it is valid during the callback that hands it over, and a receiver that keeps anything copies
+ * it (strings taken from it stay valid).
+ */
+import { fieldKind, FieldKind } from './field-kind.ts'
+import { spanWidth, type HeadSpans } from './wasm/engine.ts'
+
+/** How a message body ends, RFC 9112 section 6.3. */
+export const BodyKind = {
+  /** No body. */
+  NONE: 'none',
+  /** `contentLength` octets. */
+  LENGTH: 'length',
+  CHUNKED: 'chunked',
+  /** Everything until the connection closes; responses only. */
+  CLOSE: 'close',
+  /** Not HTTP any more: everything that follows belongs to the new protocol. */
+  TUNNEL: 'tunnel',
+} as const
+export type BodyKind = (typeof BodyKind)[keyof typeof BodyKind]
+
+/** What stands in all Connection fields of one head. */
+export interface ConnectionOptions {
+  close: boolean
+  keepAlive: boolean
+  upgrade: boolean
+  te: boolean
+  /** Other options in lower case: names of fields that are for this hop only. */
+  nominated: readonly string[]
+}
+
+export const noNominations: readonly string[] = Object.freeze([])
+
+export class MessageHead {
+  raw = ''
+  /** 0 or 1: HTTP/1.x. */
+  minorVersion = 1
+  /** Number of fields. */
+  count = 0
+  /** [nameStart, nameEnd, valueStart, valueEnd] for each field; values without surrounding white space. Only `count` rows are valid. */
+  spans: Int32Array = new Int32Array(0)
+  /** FieldKind of each field. Only `count` entries are valid. */
+  kinds: Uint8Array = new Uint8Array(0)
+  /** How often each FieldKind occurs. */
+  readonly occurrences: Uint16Array = new Uint16Array(32)
+  /** Index of the last field of each FieldKind; valid where `occurrences` is not 0. */
+  readonly lastIndex: Uint16Array = new Uint16Array(32)
+  readonly connection: ConnectionOptions = { close: false, keepAlive: false, upgrade: false, te: false, nominated: noNominations }
+  bodyKind: BodyKind = BodyKind.NONE
+  /** The number in Content-Length, -1 without one. */
+  contentLength = -1
+
+  name(index: number): string {
+    const at = index * spanWidth
+    return this.raw.substring(this.spans[at]!, this.spans[at + 1]!)
+  }
+
+  value(index: number): string {
+    const at = index * spanWidth
+    return this.raw.substring(this.spans[at + 2]!, this.spans[at + 3]!)
+  }
+
+  has(kind: FieldKind): boolean {
+    return this.occurrences[kind] !== 0
+  }
+
+  /** Value of the last field of this kind, '' without one. */
+  valueOf(kind: FieldKind): string {
+    return this.occurrences[kind] === 0 ? '' : this.value(this.lastIndex[kind]!)
+  }
+
+  /** Name and value of all fields, in order, alternating: a copy that may be kept. */
+  toRawFields(): string[] {
+    const list: string[] = []
+    for (let i = 0; i < this.count; i++) list.push(this.name(i), this.value(i))
+    return list
+  }
+
+  /** Takes the offsets over, trims values (OWS, RFC 9110 section 5.5) and finds the kind of each field. */
+  assign(raw: string, spans: HeadSpans): void {
+    const { fields, count } = spans
+    this.raw = raw
+    this.spans = fields
+    this.count = count
+    if (this.kinds.length < count) this.kinds = new Uint8Array(Math.max(count, 128))
+    this.occurrences.fill(0)
+    this.contentLength = -1
+    for (let i = 0; i < count; i++) {
+      const at = i * spanWidth
+      let start = fields[at + 2]!
+      let end = fields[at + 3]!
+      while (start < end && isWhiteSpace(raw.charCodeAt(start))) start++
+      while (end > start && isWhiteSpace(raw.charCodeAt(end - 1))) end--
+      fields[at + 2] = start
+      fields[at + 3] = end
+      const kind = fieldKind(raw, fields[at]!, fields[at + 1]!)
+      this.kinds[i] = kind
+      if (kind !== FieldKind.OTHER) {
+        this.occurrences[kind]!++
+        this.lastIndex[kind] = i
+      }
+    }
+  }
+}
+
+function isWhiteSpace(code: number): boolean {
+  return code === 0x20 || code === 0x09
+}
+
+export class RequestHead extends MessageHead {
+  method = ''
+  /** Where the target stands in `raw`. */
+  targetStart = 0
+  targetEnd = 0
+  /** For an absolute target: its authority, which replaces Host; '' otherwise. */
+  authority = ''
+  /** For an absolute target: where its path and query begin in `raw`; equal to targetEnd when both are empty. */
+  pathStart = 0
+  expectsContinue = false
+
+  get target(): string {
+    return this.raw.substring(this.targetStart, this.targetEnd)
+  }
+}
+
+export class ResponseHead extends MessageHead {
+  status = 0
+  /** 1xx other than 101: another head follows. */
+  get isInterim(): boolean {
+    return this.status < 200 && this.status !== 101
+  }
+}

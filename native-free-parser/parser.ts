@@ -1,0 +1,474 @@
+/**
+ * The incremental parser of one connection's messages, one direction. `execute` takes bytes as they come, split anywhere, and stops
+ * exactly behind a message; what the handler sees does not depend on the splits. Heads go through llhttp and then through the strict
+ * validation; bodies are framed here. The parser owns no socket and no clock, and keeps nothing of the bytes it is given but the head
+ * or trailer section it is in the middle of.
+ */
+import { ChunkDecoder, type TrailerSection } from './chunk-decoder.ts'
+import { ParseError, ParserUsageError } from './errors.ts'
+import { explainHeadFault } from './fault-table.ts'
+import type { ResponseContext } from './framing.ts'
+import { BodyKind, RequestHead, ResponseHead } from './head.ts'
+import { defaultRequestLimits, defaultResponseLimits, type ParserLimits } from './limits.ts'
+import { validateRequest } from './validate-request.ts'
+import { validateResponse } from './validate-response.ts'
+import { Engine, HeadSpans, LlhttpErrno, readBufferBytes, type MessageKind } from './wasm/engine.ts'
+
+/** States in life order. */
+export const ParserState = {
+  /** Nothing of a message has come; an empty line may. */
+  IDLE: 'idle',
+  /** Inside a head. */
+  HEAD: 'head',
+  /** Inside a body whose octets are counted. */
+  LENGTH: 'length',
+  /** Inside a chunked body or its trailer section. */
+  CHUNKED: 'chunked',
+  /** Inside a body that ends with the connection. */
+  CLOSE: 'close',
+  /** A message is complete. Nothing more is taken before `resume`. */
+  COMPLETE: 'complete',
+  /** The connection speaks another protocol. Terminal: nothing is taken. */
+  TUNNEL: 'tunnel',
+  /** A rule was broken, or the parser was disposed of. Terminal. */
+  DEAD: 'dead',
+} as const
+export type ParserState = (typeof ParserState)[keyof typeof ParserState]
+
+/** Called during `execute` and `finish`. A handler may dispose of the parser; it must not call `execute` or `resume`. */
+export interface MessageHandler<Head> {
+  /** A head is complete and valid. 1xx heads come one by one before the final one. `head` is valid only during this call. */
+  onHead(head: Head): void
+  /** Octets [start, end) of the body, without chunk framing. `bytes` is borrowed: valid only during this call. */
+  onBody(bytes: Uint8Array, start: number, end: number): void
+  /** The trailer section of a chunked message, when it is not empty. */
+  onTrailers(trailers: TrailerSection): void
+  /** The message is complete; `execute` returns behind it. */
+  onMessageComplete(): void
+}
+
+const noContext: ResponseContext = Object.freeze({ toHead: false, offered: Object.freeze([]) })
+
+const CR = 0x0d
+const LF = 0x0a
+
+/** A tab beside Content-Length is OWS (RFC 9110 section 5.5), but this llhttp refuses it. So often the head is run again with a space in its place. */
+const tabRepairsMax = 8
+
+export class MessageParser<Kind extends MessageKind = MessageKind> {
+  readonly kind: Kind
+  readonly #engine: ParserEngine
+  readonly #handler: MessageHandler<HeadOf<Kind>>
+  readonly #limits: ParserLimits
+  #state: ParserState = ParserState.IDLE
+  #executing = false
+
+  /** Bytes of the current message so far. */
+  #messageBytes = 0
+  /** Empty line before a request: 0 none, 1 its CR, 2 all of it. */
+  #emptyLine = 0
+
+  // A head that has outlived one read. Otherwise the engine's shared ones serve.
+  #slot = -1
+  #generation = 0
+  #headBytes = 0
+  #headText: Buffer | undefined
+  #spans: HeadSpans | undefined
+  #tabRepairs = 0
+
+  /** Octets left of a body in state LENGTH. */
+  #bodyBytesLeft = 0
+  #chunks: ChunkDecoder | undefined
+  #context: ResponseContext = noContext
+  #interimResponses = 0
+  #interimBytes = 0
+
+  constructor(kind: Kind, engine: ParserEngine, handler: MessageHandler<HeadOf<Kind>>, limits: ParserLimits) {
+    this.kind = kind
+    this.#engine = engine
+    this.#handler = handler
+    this.#limits = limits
+  }
+
+  get state(): ParserState {
+    return this.#state
+  }
+
+  /** Bytes of the current message so far, heads of interim responses not counted. */
+  get messageBytes(): number {
+    return this.#messageBytes
+  }
+
+  /** What the next response answers. Has to be set before its first byte; stays until it is set again. */
+  expectResponse(context: ResponseContext): void {
+    this.#context = context
+  }
+
+  /**
+   * Takes bytes[start, end) and returns how many it took: fewer than given means that a message is complete (call `resume` for the next
+   * one) or that the protocol was switched; the rest was not looked at. Throws ParseError when a rule is broken, after which the parser
+   * is dead.
+   */
+  execute(bytes: Uint8Array, start = 0, end = bytes.length): number {
+    if (this.#state === ParserState.DEAD) throw new ParserUsageError('ERR_PARSER_DISPOSED', 'the parser has been disposed of')
+    if (this.#executing) throw new ParserUsageError('ERR_PARSER_REENTERED', 'execute is called inside its own callback')
+    this.#executing = true
+    try {
+      return this.#run(bytes, start, end) - start
+    } catch (error) {
+      this.dispose()
+      throw error
+    } finally {
+      this.#executing = false
+    }
+  }
+
+  /** Ready for the next message on the connection. Only after a complete one. */
+  resume(): void {
+    if (this.#state !== ParserState.COMPLETE) throw new ParserUsageError('ERR_PARSER_STOPPED', `resume in state ${this.#state}: the message is not complete`)
+    this.#state = ParserState.IDLE
+    this.#messageBytes = 0
+    this.#emptyLine = 0
+    this.#interimResponses = 0
+    this.#interimBytes = 0
+  }
+
+  /** The connection has ended. Completes a body that ends with it; throws ParseError H1-INCOMPLETE inside any other message. */
+  finish(): void {
+    if (this.#executing) throw new ParserUsageError('ERR_PARSER_REENTERED', 'finish is called inside a callback')
+    switch (this.#state) {
+      case ParserState.CLOSE:
+        this.#complete()
+        return
+      case ParserState.HEAD:
+      case ParserState.LENGTH:
+      case ParserState.CHUNKED: {
+        const offset = this.#messageBytes
+        this.dispose()
+        throw new ParseError('H1-INCOMPLETE', offset)
+      }
+    }
+  }
+
+  /** Ready for a new connection, whatever came before. Not after `dispose`. */
+  reset(): void {
+    if (this.#state === ParserState.DEAD) throw new ParserUsageError('ERR_PARSER_DISPOSED', 'the parser has been disposed of')
+    this.#dropHead()
+    this.#context = noContext
+    this.#state = ParserState.COMPLETE
+    this.resume()
+  }
+
+  /** Frees what an incomplete head holds. Terminal and idempotent; allowed inside a callback. */
+  dispose(): void {
+    this.#dropHead()
+    this.#state = ParserState.DEAD
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+
+  /** Returns the offset behind the last byte taken. */
+  #run(bytes: Uint8Array, start: number, end: number): number {
+    let at = start
+    while (at < end) {
+      switch (this.#state) {
+        case ParserState.IDLE:
+          at = this.#skipEmptyLine(bytes, at, end)
+          break
+        case ParserState.HEAD:
+          at = this.#parseHead(bytes, at, end)
+          break
+        case ParserState.LENGTH: {
+          const taken = Math.min(this.#bodyBytesLeft, end - at)
+          this.#bodyBytesLeft -= taken
+          this.#messageBytes += taken
+          this.#handler.onBody(bytes, at, at + taken)
+          at += taken
+          // The handler may have disposed of the parser.
+          if (this.#bodyBytesLeft === 0 && this.#state === ParserState.LENGTH) this.#complete()
+          break
+        }
+        case ParserState.CHUNKED:
+          at = this.#decodeChunks(bytes, at, end)
+          break
+        case ParserState.CLOSE:
+          this.#messageBytes += end - at
+          this.#handler.onBody(bytes, at, end)
+          return end
+        default:
+          return at
+      }
+    }
+    return at
+  }
+
+  /** RFC 9112 section 2.2: one empty line before a request line is to be ignored. There is none before a status line. */
+  #skipEmptyLine(bytes: Uint8Array, start: number, end: number): number {
+    let at = start
+    while (at < end) {
+      const octet = bytes[at]!
+      if (this.#emptyLine === 1) {
+        if (octet !== LF) throw new ParseError('H1-BARE-CR', this.#messageBytes)
+        this.#emptyLine = 2
+      } else if (octet === CR) {
+        if (this.#emptyLine === 2 || this.kind === 'response') throw new ParseError('H1-EMPTY-LINE', this.#messageBytes)
+        this.#emptyLine = 1
+      } else if (octet === LF) throw new ParseError('H1-BARE-LF', this.#messageBytes)
+      else {
+        this.#state = ParserState.HEAD
+        this.#headBytes = 0
+        this.#engine.begin(this.kind)
+        return at
+      }
+      this.#messageBytes++
+      at++
+    }
+    return at
+  }
+
+  #parseHead(bytes: Uint8Array, start: number, end: number): number {
+    const engine = this.#engine
+    const limits = this.#limits
+    // One byte past the limit is looked at: a head that ends at the limit is whole, one that goes on is too long.
+    const stop = Math.min(end, start + readBufferBytes, start + limits.headBytes - this.#headBytes + 1)
+    if (this.#slot >= 0) engine.resume(this.#slot, this.#generation)
+    const spans = this.#spans ?? engine.sharedSpans(this.kind, limits.fields)
+    const errno = engine.run(bytes, start, stop, this.#headBytes, spans, limits.fields)
+    const taken = engine.stop
+    if (errno === LlhttpErrno.PAUSED) {
+      const raw = this.#takeHeadText(bytes, start, start + taken)
+      if (raw.length > limits.headBytes) throw new ParseError('H1-HEAD-LENGTH', limits.headBytes)
+      this.#messageBytes += taken
+      this.#onHeadComplete(raw, spans)
+      return start + taken
+    }
+    if (errno !== LlhttpErrno.OK) return this.#onHeadFault(bytes, start, start + taken, errno, spans)
+    this.#suspendHead(bytes, start, stop, spans)
+    return stop
+  }
+
+  /** The head goes on in a later read: keep its text, its offsets and the state of llhttp. */
+  #suspendHead(bytes: Uint8Array, start: number, end: number, spans: HeadSpans): void {
+    const engine = this.#engine
+    if (this.#slot < 0) {
+      this.#slot = engine.suspend()
+      this.#generation = engine.generation(this.#slot)
+      this.#spans = engine.takeSpans(this.kind, spans)
+    } else engine.save(this.#slot, this.#generation)
+    this.#appendHeadText(bytes, start, end)
+    this.#messageBytes += end - start
+    this.#checkStartLine(spans, this.#headBytes)
+    if (this.#headBytes > this.#limits.headBytes) throw new ParseError('H1-HEAD-LENGTH', this.#limits.headBytes)
+  }
+
+  /** Until the first field begins, all that has come is the start line, with its CRLF at most. */
+  #checkStartLine(spans: HeadSpans, headBytes: number): void {
+    if (this.kind === 'response') return
+    const lineBytes = spans.count > 0 ? spans.targetEnd + ' HTTP/1.1'.length : headBytes - 2
+    if (lineBytes > this.#limits.startLineBytes) throw new ParseError('H1-REQUEST-LINE-LENGTH', this.#limits.startLineBytes)
+  }
+
+  #appendHeadText(bytes: Uint8Array, start: number, end: number): void {
+    const needed = this.#headBytes + end - start
+    let text = this.#headText
+    if (text === undefined || text.length < needed) {
+      // Doubling: the cost of a head that drips in byte by byte stays linear.
+      const grown = Buffer.allocUnsafeSlow(Math.max(512, needed, text === undefined ? 0 : text.length * 2))
+      if (text !== undefined) text.copy(grown, 0, 0, this.#headBytes)
+      this.#headText = text = grown
+    }
+    text.set(bytes.subarray(start, end), this.#headBytes)
+    this.#headBytes = needed
+  }
+
+  /** The whole head as latin-1 text, up to bytes[end). Frees what an incomplete head held, but for its offsets. */
+  #takeHeadText(bytes: Uint8Array, start: number, end: number): string {
+    if (this.#slot < 0) return latin1(bytes, start, end)
+    this.#appendHeadText(bytes, start, end)
+    const raw = this.#headText!.toString('latin1', 0, this.#headBytes)
+    this.#engine.release(this.#slot, this.#generation)
+    this.#slot = -1
+    this.#headText = undefined
+    this.#tabRepairs = 0
+    return raw
+  }
+
+  #dropHead(): void {
+    if (this.#slot >= 0) {
+      this.#engine.release(this.#slot, this.#generation)
+      this.#slot = -1
+    }
+    if (this.#spans !== undefined) this.#engine.giveSpans(this.kind, this.#spans)
+    this.#spans = undefined
+    this.#headText = undefined
+    this.#tabRepairs = 0
+  }
+
+  #onHeadFault(bytes: Uint8Array, start: number, stop: number, errno: number, spans: HeadSpans): number {
+    const engine = this.#engine
+    this.#checkStartLine(spans, this.#headBytes + stop - start)
+    if (engine.excessField >= 0) throw new ParseError('H1-FIELD-COUNT', engine.excessField)
+    const reason = engine.reason()
+    const before = this.#headText === undefined ? '' : this.#headText.toString('latin1', 0, this.#headBytes)
+    const raw = before + latin1(bytes, start, Math.min(stop + 1, bytes.length))
+    const offset = before.length + stop - start
+    if (errno === LlhttpErrno.INVALID_CONTENT_LENGTH && raw.charCodeAt(offset) === 0x09 && this.#tabRepairs < tabRepairsMax) {
+      return this.#runAgainWithoutTabs(raw, stop)
+    }
+    const fault = explainHeadFault(this.kind, raw, offset, errno, reason)
+    throw new ParseError(fault.rule, fault.offset)
+  }
+
+  /** Feeds the head up to and including the tab at its end to a fresh llhttp, with spaces for the tabs of the last line. */
+  #runAgainWithoutTabs(raw: string, tab: number): number {
+    const engine = this.#engine
+    const line = raw.lastIndexOf('\n') + 1
+    const repaired = Buffer.from(raw.slice(0, line) + raw.slice(line).replaceAll('\t', ' '), 'latin1')
+    if (this.#slot < 0) {
+      this.#slot = engine.suspend()
+      this.#generation = engine.generation(this.#slot)
+      this.#spans = engine.takeSpans(this.kind, engine.sharedSpans(this.kind, this.#limits.fields))
+    }
+    this.#tabRepairs++
+    this.#spans!.clear()
+    engine.begin(this.kind)
+    const errno = engine.run(repaired, 0, repaired.length, 0, this.#spans!, this.#limits.fields)
+    if (errno !== LlhttpErrno.OK) {
+      const fault = explainHeadFault(this.kind, repaired.toString('latin1'), engine.stop, errno, engine.reason())
+      throw new ParseError(fault.rule, fault.offset)
+    }
+    engine.save(this.#slot, this.#generation)
+    this.#messageBytes += raw.length - this.#headBytes
+    this.#headBytes = 0
+    this.#headText = undefined
+    const text = Buffer.from(raw, 'latin1')
+    this.#appendHeadText(text, 0, text.length)
+    return tab + 1
+  }
+
+  #onHeadComplete(raw: string, spans: HeadSpans): void {
+    const engine = this.#engine
+    if (this.kind === 'request') {
+      const head = engine.requestHead
+      validateRequest(head, raw, spans, this.#limits)
+      this.#openBody(head.bodyKind, head.contentLength)
+      this.#handler.onHead(head as HeadOf<Kind>)
+    } else {
+      const head = engine.responseHead
+      validateResponse(head, raw, spans, this.#context)
+      if (head.isInterim) this.#countInterim(raw.length)
+      else this.#openBody(head.bodyKind, head.contentLength)
+      this.#handler.onHead(head as HeadOf<Kind>)
+    }
+    if (this.#spans !== undefined) {
+      engine.giveSpans(this.kind, this.#spans)
+      this.#spans = undefined
+    }
+    if (this.#state === ParserState.COMPLETE) this.#handler.onMessageComplete()
+  }
+
+  /** After a 1xx head the next head follows at once. */
+  #countInterim(bytes: number): void {
+    this.#interimResponses++
+    this.#interimBytes += bytes
+    if (this.#interimResponses > this.#limits.interimResponses || this.#interimBytes > this.#limits.interimBytes) throw new ParseError('H1-INTERIM-LIMIT', 0)
+    this.#state = ParserState.IDLE
+    this.#messageBytes = 0
+  }
+
+  #openBody(bodyKind: BodyKind, contentLength: number): void {
+    switch (bodyKind) {
+      case BodyKind.NONE:
+        this.#state = ParserState.COMPLETE
+        return
+      case BodyKind.LENGTH:
+        this.#state = ParserState.LENGTH
+        this.#bodyBytesLeft = contentLength
+        return
+      case BodyKind.CHUNKED:
+        this.#state = ParserState.CHUNKED
+        if (this.#chunks === undefined) this.#chunks = new ChunkDecoder(this.#limits)
+        else this.#chunks.reset()
+        return
+      case BodyKind.CLOSE:
+        this.#state = ParserState.CLOSE
+        return
+      case BodyKind.TUNNEL:
+        this.#state = ParserState.TUNNEL
+        return
+    }
+  }
+
+  #decodeChunks(bytes: Uint8Array, start: number, end: number): number {
+    const chunks = this.#chunks!
+    const at = chunks.decode(bytes, start, end, this.#handler, this.#messageBytes)
+    this.#messageBytes += at - start
+    if (!chunks.isDone || this.#state !== ParserState.CHUNKED) return at
+    const trailers = chunks.takeTrailers(this.#messageBytes)
+    if (trailers !== undefined) this.#handler.onTrailers(trailers)
+    if (this.#state === ParserState.CHUNKED) this.#complete()
+    return at
+  }
+
+  #complete(): void {
+    this.#state = ParserState.COMPLETE
+    this.#handler.onMessageComplete()
+  }
+}
+
+export type HeadOf<Kind extends MessageKind> = Kind extends 'request' ? RequestHead : ResponseHead
+
+function latin1(bytes: Uint8Array, start: number, end: number): string {
+  if (Buffer.isBuffer(bytes)) return bytes.toString('latin1', start, end)
+  return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('latin1')
+}
+
+/** An engine with the heads and offset arrays that its parsers share. */
+export class ParserEngine extends Engine {
+  readonly requestHead = new RequestHead()
+  readonly responseHead = new ResponseHead()
+  readonly #shared: Record<MessageKind, HeadSpans> = { request: new HeadSpans(0), response: new HeadSpans(0) }
+  readonly #spare: Record<MessageKind, HeadSpans[]> = { request: [], response: [] }
+
+  /** The offset array for a head that starts and ends in one read. */
+  sharedSpans(kind: MessageKind, fields: number): HeadSpans {
+    let spans = this.#shared[kind]
+    if (spans.fields.length < fields * 4) this.#shared[kind] = spans = new HeadSpans(fields)
+    spans.clear()
+    return spans
+  }
+
+  /** The shared array becomes the property of one parser; another takes its place. */
+  takeSpans(kind: MessageKind, spans: HeadSpans): HeadSpans {
+    this.#shared[kind] = this.#spare[kind].pop() ?? new HeadSpans(spans.fields.length / 4)
+    return spans
+  }
+
+  giveSpans(kind: MessageKind, spans: HeadSpans): void {
+    // A few are worth keeping; a burst of slow heads should not hold its memory for ever.
+    if (this.#spare[kind].length < 64) this.#spare[kind].push(spans)
+  }
+}
+
+let defaultEngine: ParserEngine | undefined
+
+/**
+ * A parser of its own, without the proxy. Parsers that are given no engine share one with 1024 slots: so many heads may be incomplete at
+ * one time, the next one throws ParserUsageError ERR_PARSER_SLOTS.
+ */
+export function createParser<Kind extends MessageKind>(
+  kind: Kind,
+  handler: MessageHandler<HeadOf<Kind>>,
+  limits: Partial<ParserLimits> = {},
+  engine?: ParserEngine,
+): MessageParser<Kind> {
+  const defaults = kind === 'request' ? defaultRequestLimits : defaultResponseLimits
+  for (const [name, value] of Object.entries(limits)) {
+    if (!Object.hasOwn(defaults, name) || !Number.isSafeInteger(value) || value < 0) {
+      throw new ParserUsageError('ERR_PARSER_OPTION', `limit ${name}: ${String(value)} is not a whole number, or there is no such limit`)
+    }
+  }
+  return new MessageParser(kind, engine ?? (defaultEngine ??= new ParserEngine({ slots: 1_024 })), handler, { ...defaults, ...limits })
+}
