@@ -1,0 +1,279 @@
+/**
+ * Memory bench: does eproxy hold a stream in memory when its receiver is slower than its sender? A large POST to an origin that
+ * stalls, and a large GET by a client that stalls, each through a fresh proxy process whose resident memory is read every 100 ms.
+ * Other proxies of the end-to-end bench can be measured beside it. Exit code 0; 1 when a transfer failed, changed a byte or grew
+ * beyond --growth-max-mib; 2 for a wrong command line; 128 + signal when interrupted.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { constants, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { peerTable, type Peer } from '../e2e/peers.ts'
+import { startPeer } from '../e2e/start.ts'
+import { renderTable } from '../e2e/table.ts'
+import { residentBytesOfTree } from '../process-figures.ts'
+import { ProcessSet } from '../process-set.ts'
+import { TransferOrigin, type Direction, type TransferPlan, type Transferred } from './transfer.ts'
+
+interface MemoryOptions {
+  readonly bytes: number
+  readonly stallMs: number
+  readonly stallEveryBytes: number
+  readonly growthBytesMax: number | null
+  readonly peers: readonly Peer[]
+  readonly jsonPath: string | null
+}
+
+interface Measured {
+  readonly proxy: string
+  readonly direction: Direction
+  readonly transferred: Transferred
+  readonly residentAtStartBytes: number
+  readonly residentAfterWarmupBytes: number
+  readonly residentPeakBytes: number
+  readonly residentAtEndBytes: number
+  readonly samples: number
+}
+
+const mib = 1_048_576
+const warmupBytes = 64 * mib
+const sampleMs = 100
+const settleMs = 200
+const deadlineMsPerGib = 60_000
+const directions = ['upload', 'download'] as const satisfies readonly Direction[]
+
+const usage = `Usage: npm run bench:memory -- [options]
+
+  --mib N              size of each transfer in MiB, 1 to 65536 (default 1024)
+  --stall-ms N         how long the receiver stops reading, 0 to 10000 (default 50)
+  --stall-every-mib N  after how many MiB it stops again, 1 to 1024 (default 8)
+  --growth-max-mib N   fail when resident memory grows by more (default: only print it)
+  --peers A,B          proxies to measure, some of: ${peerTable.map((peer) => peer.name).join(', ')} (default eproxy)
+  --json FILE          writes the figures to FILE
+  --help               this text
+`
+
+async function main(): Promise<number> {
+  let options: MemoryOptions | null
+  try {
+    options = readOptions(process.argv.slice(2))
+  } catch (error) {
+    process.stderr.write(`${messageOf(error)}\n\n${usage}`)
+    return 2
+  }
+  if (options === null) {
+    process.stdout.write(usage)
+    return 0
+  }
+  const directory = mkdtempSync(join(tmpdir(), 'eproxy-memory-'))
+  const processes = new ProcessSet()
+  let exitCodeOfSignal: number | null = null
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      exitCodeOfSignal ??= 128 + constants.signals[signal]
+      // The transfer loses its proxy, rejects, and the run ends below.
+      void processes.endAll()
+    })
+  }
+  try {
+    return await runBench(options, processes, directory)
+  } catch (error) {
+    clearProgress()
+    process.stderr.write(`The run ended early: ${exitCodeOfSignal === null ? messageOf(error) : 'interrupted'}\n`)
+    return exitCodeOfSignal ?? 1
+  } finally {
+    await processes.endAll()
+    rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+async function runBench(options: MemoryOptions, processes: ProcessSet, directory: string): Promise<number> {
+  const present: Peer[] = []
+  for (const peer of options.peers) {
+    const presence = peer.find()
+    print(presence.kind === 'present' ? `${peer.name}: ${presence.version}` : `${peer.name}: SKIPPED, ${presence.why}`)
+    if (presence.kind === 'present') present.push(peer)
+  }
+  const { bytes, stallMs, stallEveryBytes } = options
+  print(
+    `${bytes / mib} MiB each way, the receiver stalls ${stallMs} ms every ${stallEveryBytes / mib} MiB; warm-up ${warmupBytes / mib} MiB`,
+  )
+  const stallSeconds = Math.round((((bytes + warmupBytes) / stallEveryBytes) * stallMs * directions.length * present.length) / 1_000)
+  print(`this takes about ${stallSeconds} s of stalls and the time of the transfers`)
+
+  const measured: Measured[] = []
+  const problems: string[] = present.length === 0 ? ['there is no proxy to measure'] : []
+  for (const peer of present) {
+    for (const direction of directions) {
+      showProgress(`${peer.name}: ${direction}`)
+      try {
+        measured.push(await measure(peer, direction, options, processes, directory))
+      } catch (error) {
+        if (processes.isEnding) throw error
+        problems.push(`${peer.name}, ${direction}: ${messageOf(error)}`)
+      }
+      clearProgress()
+    }
+  }
+  for (const entry of measured) {
+    if (options.growthBytesMax !== null && growthBytes(entry) > options.growthBytesMax) {
+      problems.push(
+        `${entry.proxy}, ${entry.direction}: grew by ${showMib(growthBytes(entry))} MiB, allowed are ${showMib(options.growthBytesMax)}`,
+      )
+    }
+  }
+  if (measured.length > 0) print(`\n${renderTable([headings, ...measured.map(renderMeasured)])}`)
+  if (options.jsonPath !== null) {
+    const entries = measured.map((entry) => ({ ...entry, growthBytes: growthBytes(entry) }))
+    writeFileSync(
+      options.jsonPath,
+      `${JSON.stringify({ at: new Date().toISOString(), bytes, stallMs, stallEveryBytes, measured: entries, problems }, null, 2)}\n`,
+    )
+  }
+  print(
+    problems.length === 0
+      ? '\nall bytes and checksums are right'
+      : `\nthe run FAILED:\n${problems.map((problem) => `  ${problem}`).join('\n')}`,
+  )
+  return problems.length === 0 ? 0 : 1
+}
+
+/** A fresh process for each direction: memory that one direction left behind would hide the growth of the next. */
+async function measure(
+  peer: Peer,
+  direction: Direction,
+  options: MemoryOptions,
+  processes: ProcessSet,
+  directory: string,
+): Promise<Measured> {
+  await using origin = await TransferOrigin.listen()
+  const { process: started, port } = await startPeer(processes, peer, { upstreamPort: origin.port, directory }, null)
+  const stalls = { everyBytes: options.stallEveryBytes, stallMs: options.stallMs }
+  const planOf = (bytes: number): TransferPlan => {
+    const stallTotalMs = (bytes / stalls.everyBytes) * stalls.stallMs
+    return { direction, proxyPort: port, bytes, stalls, deadlineMs: 10_000 + stallTotalMs + (bytes / (1_024 * mib)) * deadlineMsPerGib }
+  }
+  try {
+    const residentAtStartBytes = residentBytesOfTree(started.pid)
+    await origin.transfer(planOf(warmupBytes))
+    await delay(settleMs)
+    const residentAfterWarmupBytes = residentBytesOfTree(started.pid)
+    let residentPeakBytes = residentAfterWarmupBytes
+    let samples = 0
+    const sampler = setInterval(() => {
+      residentPeakBytes = Math.max(residentPeakBytes, residentBytesOfTree(started.pid))
+      samples += 1
+    }, sampleMs)
+    const transferred = await origin.transfer(planOf(options.bytes)).finally(() => clearInterval(sampler))
+    const residentAtEndBytes = residentBytesOfTree(started.pid)
+    residentPeakBytes = Math.max(residentPeakBytes, residentAtEndBytes)
+    return {
+      proxy: peer.name,
+      direction,
+      transferred,
+      residentAtStartBytes,
+      residentAfterWarmupBytes,
+      residentPeakBytes,
+      residentAtEndBytes,
+      samples,
+    }
+  } finally {
+    await processes.end(started)
+  }
+}
+
+const headings = [
+  '',
+  'growth MiB',
+  'RSS at start',
+  'after warm-up',
+  'peak',
+  'at end',
+  'in flight max MiB',
+  'MiB/s',
+  'seconds',
+  'samples',
+  'SHA-256',
+]
+
+function renderMeasured(entry: Measured): readonly string[] {
+  const { bytes, milliseconds, inFlightBytesMax, checksum } = entry.transferred
+  return [
+    `${entry.proxy} ${entry.direction}`,
+    showMib(growthBytes(entry)),
+    showMib(entry.residentAtStartBytes),
+    showMib(entry.residentAfterWarmupBytes),
+    showMib(entry.residentPeakBytes),
+    showMib(entry.residentAtEndBytes),
+    showMib(inFlightBytesMax),
+    (bytes / mib / (milliseconds / 1_000)).toFixed(0),
+    (milliseconds / 1_000).toFixed(1),
+    String(entry.samples),
+    `${checksum.slice(0, 8)} ok`,
+  ]
+}
+
+function growthBytes(entry: Measured): number {
+  return entry.residentPeakBytes - entry.residentAfterWarmupBytes
+}
+
+/** Null asks for the help text. */
+function readOptions(args: readonly string[]): MemoryOptions | null {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      mib: { type: 'string' },
+      'stall-ms': { type: 'string' },
+      'stall-every-mib': { type: 'string' },
+      'growth-max-mib': { type: 'string' },
+      peers: { type: 'string' },
+      json: { type: 'string' },
+      help: { type: 'boolean' },
+    },
+  })
+  if (values.help === true) return null
+  const names = values.peers?.split(',') ?? ['eproxy']
+  for (const name of names) {
+    if (!peerTable.some((peer) => peer.name === name)) throw new Error(`--peers does not know ${JSON.stringify(name)}`)
+  }
+  return {
+    bytes: readWhole('--mib', values.mib ?? '1024', 1, 65_536) * mib,
+    stallMs: readWhole('--stall-ms', values['stall-ms'] ?? '50', 0, 10_000),
+    stallEveryBytes: readWhole('--stall-every-mib', values['stall-every-mib'] ?? '8', 1, 1_024) * mib,
+    growthBytesMax:
+      values['growth-max-mib'] === undefined ? null : readWhole('--growth-max-mib', values['growth-max-mib'], 0, 65_536) * mib,
+    peers: peerTable.filter((peer) => names.includes(peer.name)),
+    jsonPath: values.json ?? null,
+  }
+}
+
+function readWhole(flag: string, text: string, min: number, max: number): number {
+  const value = Number(text)
+  if (text.trim() === '' || !Number.isInteger(value) || value < min || value > max) {
+    throw new Error(`${flag} must be a whole number from ${min} to ${max}, not ${JSON.stringify(text)}`)
+  }
+  return value
+}
+
+function showMib(bytes: number): string {
+  return (bytes / mib).toFixed(1)
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`)
+}
+
+function showProgress(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`)
+}
+
+function clearProgress(): void {
+  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
+}
+
+process.exitCode = await main()

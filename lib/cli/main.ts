@@ -1,0 +1,61 @@
+#!/usr/bin/env node
+/**
+ * The command `eproxy-raw`: reads the command line, prints or runs, and turns the result into an exit code: 0 done, 1 it could not run,
+ * 2 it was called wrongly, 130 and 143 stopped at once by a second signal. The engine is loaded only when it is needed, so that help and
+ * mistakes are answered without it.
+ */
+import fs from 'node:fs'
+import { readCommandLine } from './flags.ts'
+
+const exitCode = await main(process.argv.slice(2))
+process.exit(exitCode)
+
+async function main(args: readonly string[]): Promise<number> {
+  try {
+    const command = await readCommandLine(args, helpColumns())
+    switch (command.kind) {
+      case 'print':
+        return await print(process.stdout, command.text)
+      case 'version':
+        return await print(process.stdout, await describeVersion())
+      case 'check':
+        return await print(process.stdout, 'eproxy-raw: the flags are valid\n')
+      case 'misuse':
+        await complain(command.message)
+        return 2
+      case 'run': {
+        const { run } = await import('./run.ts')
+        return await run(command.settings)
+      }
+    }
+  } catch (error) {
+    await complain(error instanceof Error ? error.message : String(error))
+    return 1
+  }
+}
+
+function helpColumns(): number {
+  return process.stdout.isTTY ? Math.min(process.stdout.columns, 140) : 120
+}
+
+async function describeVersion(): Promise<string> {
+  const { llhttpVersion } = await import('../../native-free-parser/index.ts')
+  // Three folders up from build/lib/cli, both in the repository and in an installed package.
+  const { version } = JSON.parse(fs.readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }
+  return `eproxy-raw ${version}, node ${process.versions.node}, llhttp ${llhttpVersion}\n`
+}
+
+/** One line, whatever is in it: arguments and paths are repeated in messages. */
+async function complain(message: string): Promise<void> {
+  const line = message.replace(/[\u0000-\u001f\u007f-\u009f]/g, (control) =>
+    control === '\n' ? ' ' : `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+  await print(process.stderr, `eproxy-raw: ${line}\n`)
+}
+
+/** Resolves when the text is written, so that the exit does not cut it short; a reader that has gone (`--help | head -1`) is no failure. */
+async function print(stream: NodeJS.WriteStream, text: string): Promise<0> {
+  stream.on('error', () => {})
+  await new Promise<void>((resolve) => stream.write(text, () => resolve()))
+  return 0
+}

@@ -1,0 +1,131 @@
+/**
+ * The rows of the option tables as command-line flags and as the tables of the README, so that a default is written down once. Pure:
+ * it parses single values and renders text, and knows neither yargs nor files.
+ */
+import { errorTable, ProxyError } from '../core/errors.ts'
+import { limitTable, poolTable, timeoutTable, type NumberRow } from '../core/options.ts'
+import { formatDuration, formatSize, parseDuration, parseSize } from '../core/units.ts'
+
+/** A flag with a number, from one row. */
+export interface NumberFlag {
+  /** Without the dashes. */
+  readonly name: string
+  /** Where its value goes: `options[section][key]`. */
+  readonly section: 'timeouts' | 'limits' | 'pool'
+  readonly key: string
+  readonly row: NumberRow
+  readonly defaultText: string
+}
+
+export const numberFlags: readonly NumberFlag[] = [
+  ...toFlags('timeouts', 'timeout', 'Timers', timeoutTable),
+  ...toFlags('limits', 'limit', 'Limits', limitTable),
+  ...toFlags('pool', 'pool', 'Upstream', poolTable),
+]
+
+/** The number in the unit of the row. Throws ProxyError ERR_EPROXY_OPTION, in words of the flag. */
+export function readNumber(flag: NumberFlag, text: string): number {
+  const { row, name } = flag
+  let value: number
+  try {
+    value = parse(row.unit, text)
+  } catch (error) {
+    throw new ProxyError('ERR_EPROXY_OPTION', `--${name}: ${(error as Error).message}`, error)
+  }
+  if (value < row.min || value > row.max) {
+    throw new ProxyError(
+      'ERR_EPROXY_OPTION',
+      `--${name} must be from ${format(row.unit, row.min)} to ${format(row.unit, row.max)}, not ${format(row.unit, value)}`,
+    )
+  }
+  return value
+}
+
+export const tableNames = ['timers', 'limits', 'pool', 'errors'] as const
+export type TableName = (typeof tableNames)[number]
+
+/** A Markdown table without a newline at its end. */
+export function renderTable(name: TableName): string {
+  switch (name) {
+    case 'timers':
+      return renderFlags('timeouts')
+    case 'limits':
+      return renderFlags('limits')
+    case 'pool':
+      return renderFlags('pool')
+    case 'errors':
+      return renderRows(
+        ['Code', 'Status', 'Side', 'Termination', 'Meaning'],
+        Object.entries(errorTable).map(([code, row]) => [
+          `\`${code}\``,
+          row.status === 0 ? '–' : String(row.status),
+          row.side,
+          `\`${row.termination}\``,
+          row.doc,
+        ]),
+      )
+  }
+}
+
+function renderFlags(section: NumberFlag['section']): string {
+  const flags = numberFlags.filter((flag) => flag.section === section)
+  return renderRows(
+    ['Flag', 'Library', 'Default', 'What'],
+    flags.map((flag) => [`\`--${flag.name}\``, `\`${section}.${flag.key}\``, flag.defaultText, flag.row.doc]),
+  )
+}
+
+/** With columns of equal width, as the formatter of the repository wants them. */
+function renderRows(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const cells = [head, ...rows].map((row) => row.map((cell) => cell.replaceAll('|', '\\|')))
+  const widths = head.map((_title, column) => Math.max(3, ...cells.map((row) => row[column]?.length ?? 0)))
+  const renderRow = (row: readonly string[]): string => `| ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`
+  const [title = '', ...lines] = cells.map(renderRow)
+  return [title, renderRow(widths.map((width) => '-'.repeat(width))), ...lines].join('\n')
+}
+
+type Row = Pick<NumberRow, 'default' | 'min' | 'max' | 'doc'> & Partial<Pick<NumberRow, 'unit'>>
+
+function toFlags(section: NumberFlag['section'], prefix: string, group: NumberRow['group'], table: Record<string, Row>): NumberFlag[] {
+  return Object.entries(table).map(([key, given]) => {
+    const row: NumberRow = { unit: 'ms', ...given, group }
+    return { name: `${prefix}-${toKebabCase(key)}`, section, key, row, defaultText: format(row.unit, row.default) }
+  })
+}
+
+function toKebabCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+}
+
+function parse(unit: NumberRow['unit'], text: string): number {
+  switch (unit) {
+    case 'ms':
+      return parseDuration(text)
+    case 'bytes':
+      return parseSize(text)
+    case 'bytes/s':
+      return parseSize(text.replace(/\/s$/, ''))
+    case 'count':
+      return parseCount(text)
+  }
+}
+
+function format(unit: NumberRow['unit'], value: number): string {
+  switch (unit) {
+    case 'ms':
+      return formatDuration(value)
+    case 'bytes':
+      return formatSize(value)
+    case 'bytes/s':
+      return `${formatSize(value)}/s`
+    case 'count':
+      return String(value)
+  }
+}
+
+function parseCount(text: string): number {
+  const value = Number(text)
+  if (!/^[0-9]+$/.test(text) || !Number.isSafeInteger(value))
+    throw new ProxyError('ERR_EPROXY_OPTION', `${JSON.stringify(text.slice(0, 64))} is not a whole number`)
+  return value
+}

@@ -1,0 +1,442 @@
+/**
+ * One client connection: reads requests one after the other, lends itself to an exchange for each, and closes in such a way that the
+ * client gets what was written. Pipelined requests stay unparsed until the exchange before them is over. It owns its socket, its parser and
+ * its deadlines, and gives all of them up in `onClose`, which comes exactly once.
+ */
+import { MessageParser, ParseError, ParserState } from '../../native-free-parser/index.ts'
+import type { MessageHandler, RequestHead, TrailerSection } from '../../native-free-parser/index.ts'
+import { assert } from '../core/assert.ts'
+import { Deadline, type DeadlineOwner } from '../core/timers.ts'
+import type { ClientSide } from '../exchange/client-side.ts'
+import { Exchange, ExchangeState } from '../exchange/exchange.ts'
+import type { ByteSocket, SocketHandler } from '../net/byte-socket.ts'
+import { Hold, HoldReason } from '../net/hold.ts'
+import type { DownstreamEnvironment } from './environment.ts'
+
+/** States in life order. */
+export const ConnectionState = {
+  /** Between requests. `firstByte` or `keepAlive` deadline. */
+  IDLE: 'idle',
+  /** An exchange is on: its request is being read, or waits for its response. */
+  BUSY: 'busy',
+  /** The exchange carries another protocol. */
+  TUNNEL: 'tunnel',
+  /** FIN is sent; what still comes is thrown away, so that a RST does not overtake the response (RFC 9112 section 9.6). `linger` deadline. */
+  LINGERING: 'lingering',
+  /** Terminal. */
+  CLOSED: 'closed',
+} as const
+export type ConnectionState = (typeof ConnectionState)[keyof typeof ConnectionState]
+
+const legalMoves: Readonly<Record<ConnectionState, readonly ConnectionState[]>> = {
+  idle: ['busy', 'lingering', 'closed'],
+  busy: ['idle', 'tunnel', 'lingering', 'closed'],
+  tunnel: ['lingering', 'closed'],
+  lingering: ['closed'],
+  closed: [],
+}
+
+/** How often the minimum rate of a body is looked at. */
+const rateCheckMs = 1_000
+
+export class DownstreamConnection implements SocketHandler, ClientSide, DeadlineOwner, MessageHandler<RequestHead> {
+  readonly socket: ByteSocket
+  readonly hold: Hold
+  readonly #environment: DownstreamEnvironment
+  readonly #parser: MessageParser<'request'>
+  readonly #exchange: Exchange
+  readonly #readDeadline: Deadline = new Deadline(this)
+  readonly #writeDeadline: Deadline = new Deadline(this)
+  #rateDeadline: Deadline | undefined
+  #state: ConnectionState = ConnectionState.IDLE
+
+  /** Read and not yet parsed: a pipelined request behind one that is on. One read at most. */
+  #ahead: Buffer | undefined
+  /** Requests handled without a turn for others. */
+  #turnMessages = 0
+  #isWorking = false
+  #isDeferred = false
+  /** FIN came while an exchange was on. */
+  #hasEnded = false
+  #lingerBytes = 0
+  #unsentBytes = 0
+
+  // Rate of the current request body.
+  #bodyBytes = 0
+  #bodyMs = 0
+  #bodyCheckedAt = 0
+
+  constructor(socket: ByteSocket, environment: DownstreamEnvironment) {
+    this.socket = socket
+    this.hold = new Hold(socket)
+    this.#environment = environment
+    this.#parser = new MessageParser('request', environment.parserEngine, this, environment.requestLimits)
+    this.#exchange = new Exchange(this, environment)
+    environment.wheel.arm(this.#readDeadline, 'firstByte', environment.config.timeouts.firstByte)
+  }
+
+  get state(): ConnectionState {
+    return this.#state
+  }
+
+  /** Stops as soon as the running exchange allows. */
+  drain(): void {
+    if (this.#state === ConnectionState.IDLE && this.#parser.messageBytes === 0 && this.#ahead === undefined) this.#linger()
+  }
+
+  /** Stops now. */
+  shutdown(): void {
+    if (this.#state === ConnectionState.BUSY || this.#state === ConnectionState.TUNNEL) this.#exchange.onShutdown()
+    this.#destroy()
+  }
+
+  // SocketHandler
+
+  onConnect(): void {}
+
+  onData(bytes: Buffer, start: number, end: number): void {
+    switch (this.#state) {
+      case ConnectionState.IDLE:
+      case ConnectionState.BUSY:
+        if (this.#ahead === undefined && !this.#isWaiting) return this.#work(bytes, start, end)
+        return this.#keepAhead(bytes, start, end)
+      case ConnectionState.TUNNEL:
+        return this.#exchange.onClientTunnelData(bytes, start, end)
+      case ConnectionState.LINGERING:
+        this.#lingerBytes += end - start
+        if (this.#lingerBytes > this.#environment.config.limits.lingerBytes) this.#destroy()
+    }
+  }
+
+  onEnd(): void {
+    switch (this.#state) {
+      case ConnectionState.TUNNEL:
+        return this.#exchange.onClientTunnelEnd()
+      case ConnectionState.LINGERING:
+        // The client has seen our FIN or has nothing more to say: all that was written is acknowledged or on its way.
+        return this.#finishLingering()
+      case ConnectionState.IDLE:
+        if (this.#parser.state === ParserState.IDLE && this.#parser.messageBytes === 0) return this.#linger()
+        return this.#refuseIncomplete()
+      case ConnectionState.BUSY:
+        this.#hasEnded = true
+        if (!this.#exchange.isRequestComplete) return this.#refuseIncomplete()
+        if (this.#environment.config.halfClosedClients === 'abort') return this.#abort(undefined)
+    }
+  }
+
+  onDrain(): void {
+    this.#environment.wheel.disarm(this.#writeDeadline)
+    switch (this.#state) {
+      case ConnectionState.BUSY:
+      case ConnectionState.TUNNEL:
+        return this.#exchange.onClientDrain()
+      case ConnectionState.IDLE:
+        return this.#workAhead()
+      case ConnectionState.LINGERING:
+        if (this.#hasEnded) this.#finishLingering()
+        else this.#armLinger()
+    }
+  }
+
+  onClose(error: Error | undefined): void {
+    if (this.#state === ConnectionState.CLOSED) return this.#environment.onConnectionClosed(this)
+    if (this.#exchange.isActive) this.#exchange.onClientGone(error ?? undefined)
+    this.#destroy()
+    this.#environment.onConnectionClosed(this)
+  }
+
+  onFault(): void {
+    if (this.#exchange.isActive && this.#state !== ConnectionState.CLOSED) this.#exchange.onInternalFault()
+    else this.#destroy()
+  }
+
+  // ClientSide
+
+  write(data: string | Buffer): boolean {
+    this.#exchange.bytesOut += data.length
+    const flushed = this.socket.write(data)
+    if (!flushed) {
+      this.#unsentBytes = this.socket.unsentBytes
+      this.#environment.wheel.arm(this.#writeDeadline, 'clientWriteIdle', this.#environment.config.timeouts.clientWriteIdle)
+    }
+    return flushed
+  }
+
+  awaitBody(): void {
+    if (!this.#exchange.isRequestComplete) this.#armBody()
+  }
+
+  becomeTunnel(): Buffer | undefined {
+    this.#to(ConnectionState.TUNNEL)
+    this.#environment.wheel.remove(this.#readDeadline)
+    const ahead = this.#ahead
+    this.#ahead = undefined
+    this.hold.free(HoldReason.PIPELINED)
+    return ahead
+  }
+
+  onExchangeEnd(then: 'next' | 'close' | 'reset'): void {
+    if (this.#state === ConnectionState.CLOSED) return
+    const { wheel } = this.#environment
+    if (this.#rateDeadline !== undefined) wheel.disarm(this.#rateDeadline)
+    if (then === 'reset') return this.#reset()
+    if (then === 'close' || this.#hasEnded) return this.#linger()
+    this.#to(ConnectionState.IDLE)
+    this.hold.free(HoldReason.NO_SINK)
+    this.hold.free(HoldReason.SINK_FULL)
+    this.#parser.resume()
+    wheel.arm(this.#readDeadline, 'keepAlive', this.#environment.config.timeouts.keepAlive)
+    // Inside #work the loop goes on by itself.
+    if (!this.#isWorking) this.#workAhead()
+  }
+
+  // DeadlineOwner
+
+  onDeadline(deadline: Deadline): void {
+    const { wheel, config } = this.#environment
+    switch (deadline.phase) {
+      case 'firstByte':
+        return this.#destroy()
+      case 'keepAlive':
+        return this.#linger()
+      case 'requestHead':
+        return this.#exchange.onClientTimeout('ERR_EPROXY_REQUEST_HEAD_TIMEOUT')
+      case 'requestBodyIdle':
+        // A body that we do not read, because the upstream does not take it, is not late.
+        if (this.hold.isHeld) return wheel.arm(deadline, 'requestBodyIdle', config.timeouts.requestBodyIdle)
+        return this.#exchange.onClientTimeout('ERR_EPROXY_REQUEST_BODY_TIMEOUT')
+      case 'requestBodyRate':
+        return this.#checkRate(deadline)
+      case 'clientWriteIdle': {
+        const unsent = this.socket.unsentBytes
+        const progressed = unsent < this.#unsentBytes
+        this.#unsentBytes = unsent
+        if (unsent === 0) return
+        if (progressed) return wheel.arm(deadline, 'clientWriteIdle', config.timeouts.clientWriteIdle)
+        if (this.#exchange.isActive) this.#exchange.onClientTimeout('ERR_EPROXY_CLIENT_STALLED')
+        return this.#reset()
+      }
+      case 'linger':
+        return this.#destroy()
+    }
+  }
+
+  // MessageHandler
+
+  onHead(head: RequestHead): void {
+    this.#environment.wheel.disarm(this.#readDeadline)
+    this.#exchange.onRequestHead(head)
+  }
+
+  onBody(_bytes: Uint8Array, start: number, end: number): void {
+    this.#bodyBytes += end - start
+    this.#exchange.onRequestBody(start, end)
+  }
+
+  onTrailers(trailers: TrailerSection): void {
+    this.#exchange.onRequestTrailers(trailers)
+  }
+
+  onMessageComplete(): void {
+    this.#environment.wheel.disarm(this.#readDeadline)
+    if (this.#rateDeadline !== undefined) this.#environment.wheel.disarm(this.#rateDeadline)
+    this.#exchange.onRequestComplete()
+  }
+
+  #to(next: ConnectionState): void {
+    assert(legalMoves[this.#state].includes(next), `client connection ${this.#state} -> ${next}`)
+    this.#state = next
+  }
+
+  /** A request is complete and its response is not: what comes now is ahead of its time. */
+  get #isWaiting(): boolean {
+    return this.#state === ConnectionState.BUSY && this.#exchange.isRequestComplete
+  }
+
+  /** Works through bytes[start, end) until they are used up or an exchange has to be waited for. */
+  #work(bytes: Buffer, start: number, end: number): void {
+    let at = start
+    this.#isWorking = true
+    try {
+      while (at < end) {
+        if (this.#state === ConnectionState.IDLE) {
+          if (!this.#mayBegin()) break
+          if (!this.#exchange.isActive) this.#beginExchange()
+        }
+        if (this.#state !== ConnectionState.BUSY || this.#isWaiting) break
+        at += this.#feed(bytes, at, end)
+      }
+    } finally {
+      this.#isWorking = false
+    }
+    if (at < end) {
+      if (this.#state === ConnectionState.IDLE || this.#state === ConnectionState.BUSY) this.#keepAhead(bytes, at, end)
+    } else if (this.#state === ConnectionState.BUSY && !this.#isWaiting) this.#armRead()
+  }
+
+  /** One call into the parser and, when the bytes are used up or the message is complete, one write of what came of it. */
+  #feed(bytes: Buffer, start: number, end: number): number {
+    const exchange = this.#exchange
+    let taken: number
+    try {
+      taken = this.#parser.execute(bytes, start, end)
+    } catch (error) {
+      if (!(error instanceof ParseError)) throw error
+      exchange.bytesIn += end - start
+      exchange.refuse(error)
+      return end - start
+    }
+    exchange.bytesIn += taken
+    if (exchange.isActive) exchange.onClientTurnEnd(bytes)
+    return taken
+  }
+
+  #beginExchange(): void {
+    this.#to(ConnectionState.BUSY)
+    this.#bodyBytes = 0
+    this.#bodyMs = 0
+    this.#bodyCheckedAt = 0
+    this.#exchange.begin()
+    this.#environment.wheel.disarm(this.#readDeadline)
+  }
+
+  /** Bounds what one client gets done before others have a turn, and what is buffered for one that does not read. */
+  #mayBegin(): boolean {
+    if (this.socket.unsentBytes > 0) return false
+    if (this.#turnMessages < this.#environment.config.limits.turnMessages) {
+      this.#turnMessages++
+      return true
+    }
+    this.#deferWork()
+    return false
+  }
+
+  #deferWork(): void {
+    if (this.#isDeferred) return
+    this.#isDeferred = true
+    this.#environment.wheel.clock.defer(() => {
+      this.#isDeferred = false
+      this.#turnMessages = 0
+      this.#environment.guard(this, () => this.#workAhead())
+    })
+  }
+
+  #keepAhead(bytes: Buffer, start: number, end: number): void {
+    const more = bytes.subarray(start, end)
+    this.#ahead = this.#ahead === undefined ? Buffer.from(more) : Buffer.concat([this.#ahead, more])
+    this.hold.hold(HoldReason.PIPELINED)
+  }
+
+  /** Goes on with what was read ahead, or with reading. */
+  #workAhead(): void {
+    if (this.#state !== ConnectionState.IDLE || this.#isDeferred) return
+    const ahead = this.#ahead
+    if (ahead === undefined) {
+      this.#turnMessages = 0
+      return
+    }
+    if (this.socket.unsentBytes > 0) return
+    this.#ahead = undefined
+    this.#work(ahead, 0, ahead.length)
+    if (this.#ahead === undefined) this.hold.free(HoldReason.PIPELINED)
+  }
+
+  /** The message goes on in a later read. */
+  #armRead(): void {
+    const { wheel, config } = this.#environment
+    switch (this.#parser.state) {
+      case ParserState.IDLE:
+      case ParserState.HEAD:
+        // Never refreshed: a deadline that moves with every byte is no defence against a client that sends one at a time.
+        if (this.#readDeadline.phase !== 'requestHead') wheel.arm(this.#readDeadline, 'requestHead', config.timeouts.requestHead)
+        return
+      case ParserState.LENGTH:
+      case ParserState.CHUNKED:
+        // A client that asked to be told when to send does nothing wrong by waiting, until its first octet comes.
+        if (this.#bodyBytes > 0 || !this.#exchange.awaitsContinue) this.#armBody()
+    }
+  }
+
+  #armBody(): void {
+    const { wheel, config } = this.#environment
+    wheel.arm(this.#readDeadline, 'requestBodyIdle', config.timeouts.requestBodyIdle)
+    if (config.limits.minRate === 0 || this.#bodyCheckedAt !== 0) return
+    this.#bodyCheckedAt = wheel.clock.now()
+    this.#rateDeadline ??= new Deadline(this)
+    wheel.arm(this.#rateDeadline, 'requestBodyRate', rateCheckMs)
+  }
+
+  /** The average rate since the body began, not counting the time in which we did not read. */
+  #checkRate(deadline: Deadline): void {
+    const { wheel, config } = this.#environment
+    const now = wheel.clock.now()
+    if (!this.hold.isHeld) this.#bodyMs += now - this.#bodyCheckedAt
+    this.#bodyCheckedAt = now
+    if (this.#bodyMs > config.timeouts.minRateGrace && this.#bodyBytes < (config.limits.minRate * this.#bodyMs) / 1_000) {
+      return this.#exchange.onClientTimeout('ERR_EPROXY_REQUEST_BODY_RATE')
+    }
+    wheel.arm(deadline, 'requestBodyRate', rateCheckMs)
+  }
+
+  /** FIN inside a message. */
+  #refuseIncomplete(): void {
+    this.#hasEnded = true
+    if (!this.#exchange.isActive) return this.#linger()
+    // Nothing but an empty line has come: that is not a message.
+    if (this.#exchange.state === ExchangeState.HEAD && this.#parser.state === ParserState.IDLE) return this.#abort(undefined)
+    this.#exchange.refuse(new ParseError('H1-INCOMPLETE', this.#parser.messageBytes))
+  }
+
+  #abort(error: Error | undefined): void {
+    this.#exchange.onClientGone(error)
+    this.#destroy()
+  }
+
+  /** Sends FIN behind what was written, and reads on for a while. */
+  #linger(): void {
+    if (this.#state === ConnectionState.LINGERING || this.#state === ConnectionState.CLOSED) return
+    const { wheel } = this.#environment
+    this.#to(ConnectionState.LINGERING)
+    this.#ahead = undefined
+    this.#parser.dispose()
+    this.hold.free(HoldReason.PIPELINED)
+    this.hold.free(HoldReason.NO_SINK)
+    this.hold.free(HoldReason.SINK_FULL)
+    this.socket.end()
+    if (this.#hasEnded) return this.#finishLingering()
+    // A client that takes the response slowly is not hurried: the time runs from when it has all of it.
+    wheel.disarm(this.#readDeadline)
+    if (this.socket.unsentBytes === 0) this.#armLinger()
+  }
+
+  #armLinger(): void {
+    this.#environment.wheel.arm(this.#readDeadline, 'linger', this.#environment.config.timeouts.linger)
+  }
+
+  /** Both sides have sent FIN. The socket closes by itself when the kernel has taken all; a client that does not read is timed. */
+  #finishLingering(): void {
+    this.#hasEnded = true
+    this.#environment.wheel.disarm(this.#readDeadline)
+    if (this.socket.unsentBytes === 0) this.#destroy()
+  }
+
+  #reset(): void {
+    this.#destroy(true)
+  }
+
+  /** The only way to the end: everything that was acquired is given up here. Idempotent. */
+  #destroy(withReset = false): void {
+    if (this.#state === ConnectionState.CLOSED) return
+    this.#to(ConnectionState.CLOSED)
+    const { wheel } = this.#environment
+    wheel.remove(this.#readDeadline)
+    wheel.remove(this.#writeDeadline)
+    if (this.#rateDeadline !== undefined) wheel.remove(this.#rateDeadline)
+    this.#exchange.dispose()
+    this.#parser.dispose()
+    this.#ahead = undefined
+    if (withReset) this.socket.reset()
+    else this.socket.destroy()
+  }
+}

@@ -1,0 +1,34 @@
+/** What an exchange is given, and what it reports to. */
+import type { ProxyConfig } from '../core/options.ts'
+import type { TimerWheel } from '../core/timers.ts'
+import type { ExchangeSummary } from '../observe/exchange-summary.ts'
+import type { UpstreamGroup } from '../upstream/group.ts'
+import type { WriteBatch } from './write-batch.ts'
+
+export interface ExchangeEnvironment {
+  readonly config: ProxyConfig
+  readonly wheel: TimerWheel
+  readonly upstreams: UpstreamGroup
+  /** Shared by all exchanges: a batch never outlives one read. */
+  readonly requestBatch: WriteBatch
+  readonly responseBatch: WriteBatch
+  /** The proxy is stopping: responses say `Connection: close`. */
+  readonly isDraining: boolean
+  /** The time as RFC 9110 section 5.6.7 writes it. */
+  httpDate(): string
+  /** Prefix of request ids. */
+  readonly instance: string
+  /** Called once for every exchange, however it ended. */
+  onExchangeEnd(summary: ExchangeSummary): void
+  /** A message broke a rule. `offset` is in bytes from the start of the message. */
+  onRefusal(refusal: Refusal): void
+}
+
+export interface Refusal {
+  readonly id: string
+  readonly side: 'client' | 'upstream'
+  readonly peer: string
+  readonly rule: string
+  readonly section: string
+  readonly offset: number
+}

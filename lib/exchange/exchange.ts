@@ -1,0 +1,655 @@
+/**
+ * One request and its response: two halves that run against each other, and one fold (`settle`) that says what becomes of the
+ * connections. LIFECYCLE.md draws it. The exchange owns neither socket: it borrows the client's connection for its own length, and
+ * an upstream connection from a pool. An object serves one client connection, exchange after exchange.
+ */
+import { BodyKind, encodeTrailers, lastChunk, ParseError } from '../../native-free-parser/index.ts'
+import type { RequestHead, ResponseHead, RuleId, TrailerSection } from '../../native-free-parser/index.ts'
+import { assert } from '../core/assert.ts'
+import { errorTable, type ExchangeErrorCode, type ProxyError } from '../core/errors.ts'
+import { Deadline, type DeadlineOwner } from '../core/timers.ts'
+import { HoldReason } from '../net/hold.ts'
+import type { ConnectionUser, UpstreamConnection, UpstreamLoss } from '../upstream/connection.ts'
+import { Waiter, type Pool } from '../upstream/pool.ts'
+import type { ClientSide } from './client-side.ts'
+import type { ExchangeEnvironment } from './environment.ts'
+import { forwardRequest, isIdempotent, readMaxForwards, refuseLoop } from './forward-request.ts'
+import { forwardFinal, forwardInterim, responseFraming, type ResponseFraming } from './forward-response.ts'
+import { encodeLocalResponse, type LocalResponse } from './local-response.ts'
+import { settle, type RequestHalf, type ResponseHalf } from './settle.ts'
+import { Tunnel } from './tunnel.ts'
+
+/** States in life order. */
+export const ExchangeState = {
+  /** No request. */
+  NONE: 'none',
+  /** The request's first byte has come, its head is not complete. */
+  HEAD: 'head',
+  /** There is no upstream connection yet: name, connection, or a place in the pool is waited for. */
+  WAITING: 'waiting',
+  /** Both halves run. */
+  RUNNING: 'running',
+  /** The response is over; the rest of the request body is thrown away. */
+  DISCARDING: 'discarding',
+  /** Both connections carry another protocol. */
+  TUNNEL: 'tunnel',
+} as const
+export type ExchangeState = (typeof ExchangeState)[keyof typeof ExchangeState]
+
+const legalMoves: Readonly<Record<ExchangeState, readonly ExchangeState[]>> = {
+  none: ['head'],
+  head: ['waiting', 'running', 'none'],
+  waiting: ['running', 'none'],
+  running: ['waiting', 'discarding', 'tunnel', 'none'],
+  discarding: ['none'],
+  tunnel: ['none'],
+}
+
+const noTries: readonly Pool[] = Object.freeze([])
+const noNames: readonly string[] = Object.freeze([])
+let exchangeNumber = 0
+
+export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
+  readonly #client: ClientSide
+  readonly #environment: ExchangeEnvironment
+  /** `queue`, then `linger` or nothing. */
+  readonly #deadline: Deadline = new Deadline(this)
+  /** The exchange as a whole, when that is limited. */
+  readonly #totalDeadline: Deadline = new Deadline(this)
+
+  #state: ExchangeState = ExchangeState.NONE
+  #request: RequestHalf = 'open'
+  #response: ResponseHalf = 'open'
+
+  // Facts of the request.
+  #id = ''
+  #method = ''
+  #target = ''
+  #minorVersion = 1
+  #isChunked = false
+  #persists = false
+  #offered = noNames
+  #nominated = noNames
+  #awaitsContinue = false
+
+  // The way to the upstream.
+  #pool: Pool | undefined
+  #upstream: UpstreamConnection | undefined
+  #tried = noTries
+  #lastFailure: ProxyError | undefined
+  #retried = false
+  /** Encoded and not yet given to a connection. */
+  readonly #pending: (string | Buffer)[] = []
+  #requestHead = ''
+  #requestTail = ''
+  /** What was sent, for one retry; meaningful while `#canReplay`. */
+  readonly #replay: (string | Buffer)[] = []
+  #replayBytes = 0
+  #canReplay = false
+  #discardedBytes = 0
+
+  // The way back.
+  /** The final head has been handed to the client's connection. */
+  #responseBegun = false
+  #responseHead = ''
+  #responseTail = ''
+  #framing: ResponseFraming = 'same'
+  /** Decided while the client's bytes are being worked through; given when that is done. */
+  #answer: LocalResponse | undefined
+  #answerCloses = false
+  #inClientTurn = false
+  #tunnel: Tunnel | undefined
+  #switches = false
+
+  // For the summary.
+  #startedAt = 0
+  #startedWallAt = 0
+  #headAt = -1
+  #connectedAt = -1
+  #responseAt = -1
+  #status = 0
+  #retries = 0
+  #upstreamName = ''
+  #upstreamId = 0
+  #reused = false
+  #error: ExchangeErrorCode | '' = ''
+  #rule: RuleId | '' = ''
+  #termination = '--'
+  bytesIn = 0
+  bytesOut = 0
+
+  constructor(client: ClientSide, environment: ExchangeEnvironment) {
+    super()
+    this.#client = client
+    this.#environment = environment
+  }
+
+  get state(): ExchangeState {
+    return this.#state
+  }
+
+  get isActive(): boolean {
+    return this.#state !== ExchangeState.NONE
+  }
+
+  get hasBegunResponse(): boolean {
+    return this.#responseBegun
+  }
+
+  /** The client waits for a 100 before it sends its body, and has got none. */
+  get awaitsContinue(): boolean {
+    return this.#awaitsContinue
+  }
+
+  get isRequestComplete(): boolean {
+    return this.#request === 'complete'
+  }
+
+  /** The first byte of a request has come. */
+  begin(): void {
+    const { wheel, config } = this.#environment
+    this.#to(ExchangeState.HEAD)
+    this.#startedAt = wheel.clock.now()
+    this.#startedWallAt = wheel.clock.wallNow()
+    this.#request = 'open'
+    this.#response = 'open'
+    this.#id = ''
+    this.#method = ''
+    this.#target = ''
+    this.#minorVersion = -1
+    this.#awaitsContinue = false
+    this.#isChunked = false
+    this.#persists = false
+    this.#tried = noTries
+    this.#lastFailure = undefined
+    this.#retried = false
+    this.#requestHead = ''
+    this.#requestTail = ''
+    this.#replayBytes = 0
+    this.#canReplay = false
+    this.#discardedBytes = 0
+    this.#responseBegun = false
+    this.#responseHead = ''
+    this.#responseTail = ''
+    this.#framing = 'same'
+    this.#answer = undefined
+    this.#inClientTurn = true
+    this.#switches = false
+    this.#headAt = -1
+    this.#connectedAt = -1
+    this.#responseAt = -1
+    this.#status = 0
+    this.#retries = 0
+    this.#upstreamName = ''
+    this.#upstreamId = 0
+    this.#reused = false
+    this.#error = ''
+    this.#rule = ''
+    this.#termination = '--'
+    this.bytesIn = 0
+    this.bytesOut = 0
+    if (config.timeouts.request > 0) wheel.arm(this.#totalDeadline, 'request', config.timeouts.request)
+  }
+
+  // From the client, while its bytes are worked through; `onClientTurnEnd` closes each read.
+
+  /** Throws ParseError for what only a proxy can see is wrong. */
+  onRequestHead(head: RequestHead): void {
+    const { config, wheel } = this.#environment
+    this.#inClientTurn = true
+    this.#headAt = wheel.clock.now()
+    this.#method = head.method
+    this.#target = head.target
+    this.#minorVersion = head.minorVersion
+    this.#isChunked = head.bodyKind === BodyKind.CHUNKED
+    // RFC 9112 section 9.3.
+    this.#persists = !head.connection.close && (head.minorVersion === 1 || head.connection.keepAlive)
+    this.#nominated = head.connection.nominated
+    this.#awaitsContinue = head.expectsContinue
+    refuseLoop(head, config.via)
+    const maxForwards = readMaxForwards(head)
+    if (maxForwards === 0) return this.#answerLast()
+    const { head: text, offered } = forwardRequest(
+      head,
+      { via: config.via, forwarded: config.forwarded, defaultHost: this.#environment.upstreams.name, clientAddress: config.forwarded === 'off' ? '' : this.#client.socket.remoteAddress },
+      maxForwards,
+    )
+    this.#requestHead = text
+    this.#offered = offered
+    this.#canReplay = isIdempotent(head.method)
+    this.#acquire(false)
+  }
+
+  onRequestBody(start: number, end: number): void {
+    if (this.#state === ExchangeState.DISCARDING) this.#discardedBytes += end - start
+    else if (this.#answer === undefined) this.#environment.requestBatch.add(start, end)
+  }
+
+  onRequestTrailers(trailers: TrailerSection): void {
+    this.#requestTail = encodeTrailers(trailers, this.#nominated)
+  }
+
+  onRequestComplete(): void {
+    this.#request = 'complete'
+    if (this.#isChunked && this.#requestTail === '') this.#requestTail = lastChunk
+  }
+
+  /** A read of the client has been worked through: what came of it is sent. `bytes` is still valid. */
+  onClientTurnEnd(bytes: Buffer): void {
+    this.#inClientTurn = false
+    const batch = this.#environment.requestBatch
+    switch (this.#state) {
+      case ExchangeState.RUNNING:
+      case ExchangeState.WAITING: {
+        const data = batch.encode(this.#requestHead, bytes, this.#isChunked, this.#request === 'complete' ? this.#requestTail : '')
+        this.#requestHead = ''
+        if (this.#request === 'complete') this.#requestTail = ''
+        if (data.length === 0) return
+        if (this.#upstream !== undefined) return this.#send(data)
+        this.#pending.push(data)
+        this.#client.hold.hold(HoldReason.NO_SINK)
+        return
+      }
+      case ExchangeState.DISCARDING:
+        batch.clear()
+        if (this.#request === 'complete') return this.#end('next')
+        if (this.#discardedBytes > this.#environment.config.limits.lingerBytes) this.#end('close')
+        return
+      case ExchangeState.HEAD:
+        batch.clear()
+        if (this.#answer !== undefined) this.#giveAnswer(this.#answer)
+    }
+  }
+
+  /** The client's request broke a rule. `upstream` has not seen the end of it, and will not. */
+  refuse(error: ParseError): void {
+    this.#rule = error.rule
+    this.#environment.onRefusal({ id: this.#requestId(), side: 'client', peer: this.#client.socket.remote, rule: error.rule, section: error.section, offset: error.offset })
+    this.#fail('ERR_EPROXY_REQUEST_REFUSED', error.status, error.message)
+  }
+
+  /** The client did not keep to a deadline. */
+  onClientTimeout(code: ExchangeErrorCode): void {
+    this.#fail(code)
+  }
+
+  onClientDrain(): void {
+    if (this.#tunnel !== undefined) return this.#tunnel.onClientDrain()
+    this.#upstream?.hold.free(HoldReason.SINK_FULL)
+  }
+
+  /** The client's connection is gone. */
+  onClientGone(error: Error | undefined): void {
+    if (this.#tunnel !== undefined) return this.#tunnel.onClientClose(error)
+    if (this.#state === ExchangeState.NONE) return
+    this.#note('ERR_EPROXY_CLIENT_ABORTED')
+    this.#termination = 'C' + this.#phaseLetter()
+    this.#dropUpstream()
+    this.#end('reset')
+  }
+
+  onClientTunnelData(bytes: Buffer, start: number, end: number): void {
+    this.bytesIn += end - start
+    this.#tunnel!.onClientData(bytes, start, end)
+  }
+
+  onClientTunnelEnd(): void {
+    this.#tunnel!.onClientEnd()
+  }
+
+  /** The proxy is stopping, and does not wait any longer. */
+  onShutdown(): void {
+    if (this.#state !== ExchangeState.NONE) this.#fail('ERR_EPROXY_DRAINED')
+  }
+
+  /** A fault of our own. */
+  onInternalFault(): void {
+    if (this.#state !== ExchangeState.NONE) this.#fail('ERR_EPROXY_INTERNAL')
+  }
+
+  // From the pool
+
+  override onConnectionReady(connection: UpstreamConnection): void {
+    this.#environment.wheel.disarm(this.#deadline)
+    this.#attach(connection)
+    const pending = this.#pending.splice(0)
+    for (const data of pending) this.#send(data)
+    this.#client.hold.free(HoldReason.NO_SINK)
+  }
+
+  override onConnectionFailed(error: ProxyError): void {
+    this.#lastFailure = error
+    this.#retries++
+    this.#tried = [...this.#tried, this.#pool!]
+    if (this.#tried.length >= this.#environment.config.pool.attempts) return this.#fail(error.code as ExchangeErrorCode)
+    this.#acquire(false)
+  }
+
+  // From the upstream connection
+
+  onResponseHead(head: ResponseHead): void {
+    if (head.isInterim) {
+      // RFC 9110 section 15.2: a 1.0 client knows no interim responses.
+      if (this.#minorVersion === 1) this.#responseHead += forwardInterim(head)
+      if (head.status === 100) this.#goOn()
+      return
+    }
+    const { config, wheel } = this.#environment
+    this.#goOn()
+    this.#responseAt = wheel.clock.now()
+    this.#status = head.status
+    this.#canReplay = false
+    this.#replay.length = 0
+    if (head.status === 101) {
+      // RFC 9110 section 7.8: a server switches only after it has had the whole request.
+      if (this.#request !== 'complete') throw new ParseError('H1-SWITCH-UNASKED', 0)
+      this.#switches = true
+      this.#responseHead += forwardFinal(head, 'same', 'Upgrade', config.via, this.#environment.httpDate())
+      return
+    }
+    this.#framing = responseFraming(head.bodyKind, this.#minorVersion)
+    // An error before the end of the request says that the rest is not wanted: do not make the client send it all.
+    if (this.#framing === 'close' || this.#environment.isDraining || (this.#request === 'open' && head.status >= 400)) this.#persists = false
+    const connection = this.#persists ? (this.#minorVersion === 0 ? 'keep-alive' : '') : 'close'
+    this.#responseHead += forwardFinal(head, this.#framing, connection, config.via, this.#environment.httpDate())
+  }
+
+  onResponseBody(_bytes: Uint8Array, start: number, end: number): void {
+    this.#environment.responseBatch.add(start, end)
+  }
+
+  onResponseTrailers(trailers: TrailerSection): void {
+    if (this.#framing === 'chunked') this.#responseTail = encodeTrailers(trailers, noNames)
+  }
+
+  onResponseComplete(): void {
+    this.#response = 'complete'
+    if (this.#framing === 'chunked' && this.#responseTail === '') this.#responseTail = lastChunk
+  }
+
+  onUpstreamTurnEnd(bytes: Buffer): void {
+    const data = this.#environment.responseBatch.encode(this.#responseHead, bytes, this.#framing === 'chunked', this.#response === 'complete' ? this.#responseTail : '')
+    this.#responseHead = ''
+    if (this.#status !== 0) this.#responseBegun = true
+    if (data.length > 0 && !this.#client.write(data)) this.#upstream!.hold.hold(HoldReason.SINK_FULL)
+    if (this.#switches) return this.#startTunnel()
+    if (this.#response === 'complete') this.#settle()
+  }
+
+  onUpstreamDrain(): void {
+    if (this.#tunnel !== undefined) return this.#tunnel.onUpstreamDrain()
+    this.#client.hold.free(HoldReason.SINK_FULL)
+  }
+
+  onUpstreamLost({ code, fault, cause }: UpstreamLoss): void {
+    const connection = this.#upstream!
+    this.#upstream = undefined
+    this.#environment.responseBatch.clear()
+    this.#responseHead = ''
+    if (fault !== undefined && code === 'ERR_EPROXY_RESPONSE_REFUSED') {
+      this.#rule = fault.rule
+      this.#environment.onRefusal({ id: this.#requestId(), side: 'upstream', peer: connection.server, rule: fault.rule, section: fault.section, offset: fault.offset })
+    }
+    if (this.#shouldRetry(connection, code)) return this.#retry()
+    this.#fail(code, undefined, fault?.message ?? cause?.message)
+  }
+
+  onTunnelData(bytes: Buffer, start: number, end: number): void {
+    this.#tunnel!.onUpstreamData(bytes, start, end)
+  }
+
+  onTunnelEnd(): void {
+    this.#tunnel!.onUpstreamEnd()
+  }
+
+  onTunnelClose(error: Error | undefined): void {
+    this.#tunnel!.onUpstreamClose(error)
+  }
+
+  // DeadlineOwner
+
+  onDeadline(deadline: Deadline): void {
+    switch (deadline.phase) {
+      case 'queue':
+        // A connection that is being made is waited for as long as its own deadlines allow.
+        if (this.#pool!.isConnectingForAll) return this.#environment.wheel.arm(deadline, 'queue', this.#environment.config.timeouts.queue)
+        return this.#fail('ERR_EPROXY_QUEUE_TIMEOUT')
+      case 'request':
+        return this.#fail('ERR_EPROXY_REQUEST_TIMEOUT')
+      case 'linger':
+        if (this.#state === ExchangeState.DISCARDING) this.#end('close')
+    }
+  }
+
+  #to(next: ExchangeState): void {
+    assert(legalMoves[this.#state].includes(next), `exchange ${this.#state} -> ${next}`)
+    this.#state = next
+  }
+
+  #requestId(): string {
+    if (this.#id === '') this.#id = this.#environment.instance + (++exchangeNumber).toString(36)
+    return this.#id
+  }
+
+  /** Takes a connection from the pool whose turn it is, or waits for one. */
+  #acquire(fresh: boolean): void {
+    const { upstreams, wheel, config } = this.#environment
+    const pool = upstreams.pick(this.#tried)
+    if (pool === undefined) {
+      assert(this.#lastFailure !== undefined, 'no server to try, and none failed')
+      return this.#fail(this.#lastFailure.code as ExchangeErrorCode, undefined, this.#lastFailure.message)
+    }
+    this.#pool = pool
+    this.#upstreamName = pool.name
+    let connection: UpstreamConnection | undefined
+    try {
+      connection = pool.acquire(this, fresh)
+    } catch (error) {
+      const { code } = error as ProxyError
+      if (code !== 'ERR_EPROXY_QUEUE_FULL') throw error
+      return this.#fail(code)
+    }
+    if (connection !== undefined) return this.#attach(connection)
+    if (this.#state !== ExchangeState.WAITING) this.#to(ExchangeState.WAITING)
+    if (!this.#deadline.isArmed) wheel.arm(this.#deadline, 'queue', config.timeouts.queue)
+  }
+
+  #attach(connection: UpstreamConnection): void {
+    this.#to(ExchangeState.RUNNING)
+    this.#upstream = connection
+    connection.assign(this)
+    connection.expect({ toHead: this.#method === 'HEAD', offered: this.#offered })
+    this.#connectedAt = this.#environment.wheel.clock.now()
+    this.#upstreamId = connection.id
+    this.#reused = connection.uses > 1
+  }
+
+  #send(data: string | Buffer): void {
+    if (this.#canReplay) this.#remember(data)
+    const flushed = this.#upstream!.write(data)
+    if (!flushed) this.#client.hold.hold(HoldReason.SINK_FULL)
+    if (this.#request === 'complete') this.#upstream!.awaitResponse()
+  }
+
+  /** Keeps what is sent on a connection that may turn out to be closed already, as far as there is room. */
+  #remember(data: string | Buffer): void {
+    this.#replayBytes += data.length
+    this.#canReplay = this.#reused && this.#replayBytes <= this.#environment.config.limits.replayBytes
+    if (this.#canReplay) this.#replay.push(data)
+    else this.#replay.length = 0
+  }
+
+  /**
+   * A pooled connection that the server has closed at the same moment: RFC 9112 section 9.3.1 allows to send again what is idempotent,
+   * once, as long as nothing of a response has come.
+   */
+  #shouldRetry(connection: UpstreamConnection, code: ExchangeErrorCode): boolean {
+    return code === 'ERR_EPROXY_UPSTREAM_CLOSED' && this.#canReplay && !this.#retried && connection.uses > 1 && !connection.responseBegun
+  }
+
+  #retry(): void {
+    this.#retried = true
+    this.#retries++
+    this.#canReplay = false
+    this.#pending.push(...this.#replay.splice(0))
+    this.#to(ExchangeState.WAITING)
+    this.#client.hold.free(HoldReason.SINK_FULL)
+    this.#client.hold.hold(HoldReason.NO_SINK)
+    this.#acquire(true)
+  }
+
+  #settle(): void {
+    const ends = settle(this.#request, this.#response, this.#persists)
+    const upstream = this.#upstream!
+    this.#upstream = undefined
+    if (ends.upstream === 'release') this.#pool!.release(upstream)
+    else upstream.terminate()
+    switch (ends.client) {
+      case 'next':
+      case 'close':
+        return this.#end(ends.client)
+      case 'discard': {
+        const { wheel, config } = this.#environment
+        this.#to(ExchangeState.DISCARDING)
+        this.#client.hold.free(HoldReason.SINK_FULL)
+        wheel.arm(this.#deadline, 'linger', config.timeouts.linger)
+      }
+    }
+  }
+
+  /** The client has been told whether to send its body: from now on it is expected to. */
+  #goOn(): void {
+    if (!this.#awaitsContinue) return
+    this.#awaitsContinue = false
+    this.#client.awaitBody()
+  }
+
+  #startTunnel(): void {
+    this.#to(ExchangeState.TUNNEL)
+    const upstream = this.#upstream!
+    const ahead = this.#client.becomeTunnel()
+    upstream.becomeTunnel()
+    this.#tunnel = new Tunnel(this.#client, upstream, this.#environment, {
+      onBytesOut: (bytes) => (this.bytesOut += bytes),
+      onTunnelOver: (code) => {
+        this.#tunnel = undefined
+        this.#upstream = undefined
+        if (code !== undefined) this.#note(code)
+        this.#end(code === undefined ? 'close' : 'reset')
+      },
+    })
+    if (ahead !== undefined) this.onClientTunnelData(ahead, 0, ahead.length)
+  }
+
+  /** The exchange cannot go on: tells the client as well as it still can be told, and lets go of the upstream. */
+  #fail(code: ExchangeErrorCode, ruleStatus?: number, details = ''): void {
+    const row = errorTable[code]
+    this.#note(code)
+    this.#dropUpstream()
+    if (this.#tunnel !== undefined) return this.#tunnel.terminate(code)
+    if (this.#state === ExchangeState.DISCARDING) return this.#end('close')
+    // What is half sent must not look whole: the connection is cut.
+    if (this.#responseBegun) return this.#end('reset')
+    const status = ruleStatus ?? row.status
+    if (status === 0) return this.#end('reset')
+    const fields = status === 503 ? 'Retry-After: 1\r\n' : ''
+    this.#answerWith({ status, error: row.proxyStatus, details: row.side === 'client' || this.#rule !== '' ? details || row.doc : row.doc, fields }, row.side === 'client')
+  }
+
+  /** RFC 9110 section 7.6.2: Max-Forwards has run out, this proxy is the final recipient. */
+  #answerLast(): void {
+    if (this.#method === 'OPTIONS') return this.#answerWith({ status: 204, error: '', details: '', fields: '' }, false)
+    this.#answerWith({ status: 405, error: '', details: 'TRACE is not answered by this proxy', fields: 'Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n' }, false)
+  }
+
+  #answerWith(answer: LocalResponse, closes: boolean): void {
+    this.#answerCloses = closes
+    // While the client's bytes are worked through it is not known yet whether the request is complete: wait for the end of the read.
+    if (this.#state === ExchangeState.HEAD && this.#inClientTurn && !closes) this.#answer = answer
+    else this.#giveAnswer(answer)
+  }
+
+  #giveAnswer(answer: LocalResponse): void {
+    this.#status = answer.status
+    this.#responseBegun = true
+    const closes = this.#answerCloses || !this.#persists || this.#request === 'open' || this.#environment.isDraining
+    this.#client.write(encodeLocalResponse(answer, this.#environment.httpDate(), closes, this.#method === 'HEAD'))
+    this.#end(closes ? 'close' : 'next')
+  }
+
+  #dropUpstream(): void {
+    if (this.waitsIn !== undefined) this.waitsIn.cancel(this)
+    const upstream = this.#upstream
+    if (this.#tunnel !== undefined || upstream === undefined) return
+    this.#upstream = undefined
+    upstream.terminate()
+  }
+
+  #note(code: ExchangeErrorCode): void {
+    if (this.#error !== '') return
+    this.#error = code
+    const row = errorTable[code]
+    this.#termination = row.termination
+    // The row's second letter is for the usual moment; a response that was cut under way ended in its data phase.
+    if (this.#responseBegun && row.side === 'upstream' && row.termination !== 'PH') this.#termination = row.termination[0]! + 'D'
+  }
+
+  /** The second letter for an end that can come at any moment. */
+  #phaseLetter(): string {
+    switch (this.#state) {
+      case ExchangeState.HEAD:
+        return 'R'
+      case ExchangeState.WAITING:
+        return 'Q'
+      case ExchangeState.TUNNEL:
+        return 'T'
+      default:
+        return this.#responseBegun || this.#request === 'open' ? 'D' : 'H'
+    }
+  }
+
+  /** The one way in which an exchange ends. */
+  #end(then: 'next' | 'close' | 'reset'): void {
+    const { wheel } = this.#environment
+    const wasTunnel = this.#switches
+    this.#to(ExchangeState.NONE)
+    wheel.disarm(this.#deadline)
+    wheel.disarm(this.#totalDeadline)
+    this.#environment.requestBatch.clear()
+    this.#pending.length = 0
+    this.#replay.length = 0
+    this.#pool = undefined
+    this.#offered = noNames
+    const now = wheel.clock.now()
+    this.#environment.onExchangeEnd({
+      id: this.#requestId(),
+      startedAt: this.#startedWallAt,
+      client: this.#client.socket.remote,
+      method: this.#method,
+      target: this.#target,
+      version: this.#minorVersion < 0 ? '' : this.#minorVersion === 1 ? '1.1' : '1.0',
+      status: this.#status,
+      bytesIn: this.bytesIn,
+      bytesOut: this.bytesOut,
+      upstream: this.#upstreamName,
+      upstreamConnection: this.#upstreamId,
+      reused: this.#reused,
+      retries: this.#retries,
+      headMs: this.#headAt < 0 ? -1 : this.#headAt - this.#startedAt,
+      upstreamMs: this.#connectedAt < 0 ? -1 : this.#connectedAt - this.#headAt,
+      responseMs: this.#responseAt < 0 ? -1 : this.#responseAt - this.#connectedAt,
+      totalMs: now - this.#startedAt,
+      termination: this.#termination,
+      error: this.#error,
+      rule: this.#rule,
+      tunnel: wasTunnel,
+    })
+    this.#client.onExchangeEnd(then)
+  }
+
+  /** The client's connection is closed for good: nothing of this object stays in the wheel. */
+  dispose(): void {
+    this.#environment.wheel.remove(this.#deadline)
+    this.#environment.wheel.remove(this.#totalDeadline)
+  }
+}

@@ -1,0 +1,113 @@
+/** What a request becomes on its way to the upstream: pure, from the parsed head to the octets that leave. */
+import { encodeRequestHead, FieldKind, ParseError } from '../../native-free-parser/index.ts'
+import type { RequestEncoding, RequestHead } from '../../native-free-parser/index.ts'
+import type { ForwardedMode } from '../core/options.ts'
+
+/** Reused for every request: it is filled and read within one call. */
+const encoding: RequestEncoding = { via: '', defaultHost: '', upgrade: '', maxForwards: '', acceptsTrailers: false, forwarded: '' }
+
+const noProtocols: readonly string[] = Object.freeze([])
+
+export interface ForwardOptions {
+  readonly via: string
+  readonly forwarded: ForwardedMode
+  readonly defaultHost: string
+  readonly clientAddress: string
+}
+
+export interface ForwardedRequest {
+  /** The head for the upstream, latin-1. */
+  readonly head: string
+  /** Lower-case names of the protocols that are offered. */
+  readonly offered: readonly string[]
+}
+
+/** The head for the upstream. Throws ParseError H1-VIA-LOOP or H1-MAX-FORWARDS. */
+export function forwardRequest(head: RequestHead, options: ForwardOptions, maxForwards: number): ForwardedRequest {
+  encoding.via = options.via
+  encoding.defaultHost = options.defaultHost
+  encoding.maxForwards = maxForwards < 0 ? '' : String(maxForwards - 1)
+  encoding.acceptsTrailers = head.connection.te && head.has(FieldKind.TE) && acceptsTrailers(head)
+  encoding.forwarded = options.forwarded === 'off' ? '' : describeClient(head, options.forwarded, options.clientAddress)
+  const offered = head.connection.upgrade ? readUpgrade(head) : noProtocols
+  encoding.upgrade = offered.join(', ')
+  const lowerCase = offered.length === 0 ? noProtocols : offered.map((protocol) => protocol.toLowerCase())
+  return { head: encodeRequestHead(head, encoding), offered: lowerCase }
+}
+
+/** A request that names this proxy in Via has been here before. Throws ParseError H1-VIA-LOOP. */
+export function refuseLoop(head: RequestHead, via: string): void {
+  if (via === '' || !head.has(FieldKind.VIA)) return
+  for (let i = 0; i < head.count; i++) {
+    if (head.kinds[i] !== FieldKind.VIA) continue
+    // received-protocol RWS received-by [ RWS comment ]
+    for (const element of head.value(i).split(',')) {
+      if (element.trim().split(/[ \t]+/)[1] === via) throw new ParseError('H1-VIA-LOOP', head.spans[i * 4]!)
+    }
+  }
+}
+
+/** Max-Forwards of a TRACE or OPTIONS request (RFC 9110 section 7.6.2), -1 where it does not count. Throws ParseError H1-MAX-FORWARDS. */
+export function readMaxForwards(head: RequestHead): number {
+  if (!head.has(FieldKind.MAX_FORWARDS) || (head.method !== 'OPTIONS' && head.method !== 'TRACE')) return -1
+  const value = head.valueOf(FieldKind.MAX_FORWARDS)
+  if (head.occurrences[FieldKind.MAX_FORWARDS]! > 1 || !/^[0-9]{1,9}$/.test(value)) {
+    throw new ParseError('H1-MAX-FORWARDS', head.spans[head.lastIndex[FieldKind.MAX_FORWARDS]! * 4]!)
+  }
+  return Number(value)
+}
+
+/** RFC 9110 section 9.2.2: may be sent again when it is not known whether it was received. */
+export function isIdempotent(method: string): boolean {
+  switch (method) {
+    case 'GET':
+    case 'HEAD':
+    case 'PUT':
+    case 'DELETE':
+    case 'OPTIONS':
+    case 'TRACE':
+      return true
+    default:
+      return false
+  }
+}
+
+/**
+ * The protocols to offer on. Not h2c: that would hand the upstream connection to a protocol in which this proxy sees no requests.
+ * Not from a 1.0 client, for whom Upgrade does not exist.
+ */
+function readUpgrade(head: RequestHead): readonly string[] {
+  if (head.minorVersion === 0) return noProtocols
+  const offered: string[] = []
+  for (let i = 0; i < head.count; i++) {
+    if (head.kinds[i] !== FieldKind.UPGRADE) continue
+    for (const element of head.value(i).split(',')) {
+      const protocol = element.trim()
+      if (protocol !== '' && !/^h2c?(?:\/|$)/i.test(protocol)) offered.push(protocol)
+    }
+  }
+  return offered
+}
+
+function acceptsTrailers(head: RequestHead): boolean {
+  for (let i = 0; i < head.count; i++) {
+    if (head.kinds[i] === FieldKind.TE && /(?:^|,)[ \t]*trailers[ \t]*(?:,|$)/i.test(head.value(i))) return true
+  }
+  return false
+}
+
+function describeClient(head: RequestHead, mode: ForwardedMode, address: string): string {
+  const host = head.authority === '' ? head.valueOf(FieldKind.HOST) : head.authority
+  let lines = ''
+  if (mode === 'x-forwarded' || mode === 'both') {
+    if (address !== 'unix') lines += `X-Forwarded-For: ${address}\r\n`
+    if (host !== '') lines += `X-Forwarded-Host: ${host}\r\n`
+    lines += 'X-Forwarded-Proto: http\r\n'
+  }
+  if (mode === 'forwarded' || mode === 'both') {
+    // RFC 7239 section 6: an IPv6 address stands in brackets and, for the colons, in quotes.
+    const node = address === 'unix' ? 'unknown' : address.includes(':') ? `"[${address}]"` : address
+    lines += `Forwarded: for=${node}${host === '' ? '' : `;host="${host}"`};proto=http\r\n`
+  }
+  return lines
+}

@@ -1,0 +1,112 @@
+/**
+ * Two connections that carry another protocol after a 101: bytes go through as they are, each side holds the other back when it is full,
+ * a FIN is passed on, and what nobody uses for long is closed.
+ */
+import type { ExchangeErrorCode } from '../core/errors.ts'
+import { Deadline, type DeadlineOwner } from '../core/timers.ts'
+import { HoldReason } from '../net/hold.ts'
+import type { UpstreamConnection } from '../upstream/connection.ts'
+import type { ClientSide } from './client-side.ts'
+import type { ExchangeEnvironment } from './environment.ts'
+
+export interface TunnelEvents {
+  onBytesOut(bytes: number): void
+  /** Both connections are closed or closing. `code` says why, when they did not end by themselves. */
+  onTunnelOver(code: ExchangeErrorCode | undefined): void
+}
+
+export class Tunnel implements DeadlineOwner {
+  readonly #client: ClientSide
+  readonly #upstream: UpstreamConnection
+  readonly #environment: ExchangeEnvironment
+  readonly #events: TunnelEvents
+  readonly #deadline: Deadline = new Deadline(this)
+  #clientEnded = false
+  #upstreamEnded = false
+  #isOver = false
+
+  constructor(client: ClientSide, upstream: UpstreamConnection, environment: ExchangeEnvironment, events: TunnelEvents) {
+    this.#client = client
+    this.#upstream = upstream
+    this.#environment = environment
+    this.#events = events
+    client.socket.keepAlive()
+    this.#touch()
+  }
+
+  onClientData(bytes: Buffer, start: number, end: number): void {
+    this.#touch()
+    if (!this.#upstream.socket.write(copy(bytes, start, end))) this.#client.hold.hold(HoldReason.SINK_FULL)
+  }
+
+  onUpstreamData(bytes: Buffer, start: number, end: number): void {
+    this.#touch()
+    this.#events.onBytesOut(end - start)
+    if (!this.#client.socket.write(copy(bytes, start, end))) this.#upstream.hold.hold(HoldReason.SINK_FULL)
+  }
+
+  onClientDrain(): void {
+    this.#touch()
+    this.#upstream.hold.free(HoldReason.SINK_FULL)
+  }
+
+  onUpstreamDrain(): void {
+    this.#touch()
+    this.#client.hold.free(HoldReason.SINK_FULL)
+  }
+
+  onClientEnd(): void {
+    this.#clientEnded = true
+    this.#upstream.socket.end()
+    this.#touch()
+  }
+
+  onUpstreamEnd(): void {
+    this.#upstreamEnded = true
+    this.#client.socket.end()
+    this.#touch()
+  }
+
+  onClientClose(error: Error | undefined): void {
+    // What the client sent before its FIN still has to reach the upstream, which closes when it has it all, or is late.
+    if (error === undefined && this.#clientEnded && this.#upstreamEnded && this.#upstream.socket.unsentBytes > 0) return
+    this.#close(error)
+  }
+
+  onUpstreamClose(error: Error | undefined): void {
+    this.#close(error)
+  }
+
+  /** Cuts both sides. */
+  terminate(code: ExchangeErrorCode): void {
+    this.#finish(code)
+  }
+
+  onDeadline(deadline: Deadline): void {
+    this.#finish(deadline.phase === 'halfClose' ? 'ERR_EPROXY_TUNNEL_HALF_CLOSED' : 'ERR_EPROXY_TUNNEL_IDLE')
+  }
+
+  /** One side is gone. With an error the other one is cut; otherwise both have ended, and the other closes when it has sent all. */
+  #close(error: Error | undefined): void {
+    const isClean = error === undefined && this.#clientEnded && this.#upstreamEnded
+    this.#finish(isClean ? undefined : 'ERR_EPROXY_TUNNEL_RESET')
+  }
+
+  #finish(code: ExchangeErrorCode | undefined): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#environment.wheel.remove(this.#deadline)
+    this.#upstream.terminate()
+    this.#events.onTunnelOver(code)
+  }
+
+  #touch(): void {
+    const { wheel, config } = this.#environment
+    if (this.#clientEnded || this.#upstreamEnded) wheel.arm(this.#deadline, 'halfClose', config.timeouts.halfClose)
+    else wheel.arm(this.#deadline, 'tunnelIdle', config.timeouts.tunnelIdle)
+  }
+}
+
+function copy(bytes: Buffer, start: number, end: number): Buffer {
+  return Buffer.from(bytes.subarray(start, end))
+}

@@ -1,0 +1,366 @@
+/**
+ * The proxy as a whole: listeners, client connections, upstream servers, one timer wheel and one parser engine. It wires the layers
+ * together and ends them together; what happens to a message is decided below.
+ */
+import { randomBytes } from 'node:crypto'
+import { EventEmitter } from 'node:events'
+import type net from 'node:net'
+import { ParserEngine, type ParserLimits } from '../native-free-parser/index.ts'
+import { ProxyError } from './core/errors.ts'
+import { parseListenAddress, resolveOptions, type Limits, type ProxyConfig, type ProxyOptions } from './core/options.ts'
+import { systemClock, TimerWheel } from './core/timers.ts'
+import { DownstreamConnection } from './downstream/connection.ts'
+import type { DownstreamEnvironment } from './downstream/environment.ts'
+import { Listener } from './downstream/listener.ts'
+import type { Refusal } from './exchange/environment.ts'
+import { encodeLocalResponse } from './exchange/local-response.ts'
+import { WriteBatch } from './exchange/write-batch.ts'
+import type { SocketHandler } from './net/byte-socket.ts'
+import { RawSocket, type ReadOptions } from './net/raw-socket.ts'
+import type { ExchangeSummary } from './observe/exchange-summary.ts'
+import { HttpDate } from './observe/http-date.ts'
+import { silentLogger, type Logger } from './observe/logger.ts'
+import { LogBudget } from './observe/log-budget.ts'
+import { EmbeddedOrigin } from './origin/embedded-origin.ts'
+import type { UpstreamConnection } from './upstream/connection.ts'
+import type { UpstreamEnvironment } from './upstream/environment.ts'
+import { UpstreamGroup } from './upstream/group.ts'
+import type { PoolStats } from './upstream/pool.ts'
+import { Resolver } from './upstream/resolver.ts'
+
+export interface ProxyEvents {
+  /** A socket listens: its address. */
+  listening: [address: string]
+  /** Once for every exchange, also after an error. */
+  exchange: [summary: ExchangeSummary]
+  /** A client connection was accepted: its address. */
+  connection: [client: string]
+  /** A fault of the listener or of our own, never a peer's; the proxy goes on. Without a listener for it, it is only logged. */
+  error: [error: Error]
+  /** Nothing is open any more. */
+  close: []
+}
+
+export interface CreateProxyOptions extends ProxyOptions {
+  /** A pino logger or anything of its shape. Default: silent. */
+  logger?: Logger
+}
+
+export interface ListenOptions {
+  /** Abandons listening; also closes the proxy when it fires later. */
+  signal?: AbortSignal
+}
+
+export interface CloseOptions {
+  /** How long running exchanges may take. Default: timeouts.drain. */
+  graceMs?: number
+  /** Ends the grace at once. */
+  signal?: AbortSignal
+}
+
+export interface ProxyStats {
+  readonly connections: number
+  readonly connectionsTotal: number
+  readonly exchangesTotal: number
+  readonly refusedTotal: number
+  readonly faultsTotal: number
+  /** Upstream connections that said something nobody had asked for. */
+  readonly strayTotal: number
+  /** Deadlines that hold a place in the timer wheel. */
+  readonly deadlines: number
+  /** Heads that are incomplete at this moment. */
+  readonly parserSlots: number
+  readonly parserMemoryBytes: number
+  readonly upstreams: Readonly<Record<string, PoolStats>>
+}
+
+/** Parser slots for upstream connections beyond those of clients: spare and racing connects. */
+const extraSlots = 1_024
+
+export function createProxy(options: CreateProxyOptions = {}): Proxy {
+  return new Proxy(options)
+}
+
+export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable {
+  readonly #config: ProxyConfig
+  readonly #logger: Logger
+  readonly #wheel: TimerWheel
+  readonly #engine: ParserEngine
+  readonly #resolver: Resolver
+  readonly #read: ReadOptions
+  readonly #upstreamEnvironment: UpstreamEnvironment
+  readonly #listeners: Listener[] = []
+  readonly #connections = new Set<DownstreamConnection>()
+  readonly #date: HttpDate
+  readonly #refusals: LogBudget
+  readonly #full: LogBudget
+  #environment: DownstreamEnvironment | undefined
+  #upstreams: UpstreamGroup | undefined
+  #origin: EmbeddedOrigin | undefined
+  #isDraining = false
+  #closing: Promise<void> | undefined
+  #onDrained: (() => void) | undefined
+  #isClosed = false
+  #connectionsTotal = 0
+  #exchangesTotal = 0
+  #refusedTotal = 0
+  #faultsTotal = 0
+  #strayTotal = 0
+
+  /** Throws ProxyError ERR_EPROXY_OPTION. */
+  constructor({ logger = silentLogger, ...options }: CreateProxyOptions) {
+    super()
+    this.#config = resolveOptions(options, `eproxy-${randomBytes(4).toString('hex')}`)
+    const { limits, timeouts, pool, upstreams } = this.#config
+    this.#logger = logger
+    this.#wheel = new TimerWheel(systemClock, { onLag: (ms) => this.#onLag(ms), onFault: (error) => this.#onFault(error) })
+    this.#engine = new ParserEngine({ slots: limits.connections + Math.max(1, upstreams.length) * pool.connections + extraSlots })
+    this.#resolver = new Resolver({ timeoutMs: timeouts.dns, ttlMinMs: timeouts.dnsTtlMin, ttlMaxMs: timeouts.dnsTtlMax, staleMs: timeouts.dnsStale })
+    this.#date = new HttpDate(systemClock)
+    this.#refusals = new LogBudget(systemClock)
+    this.#full = new LogBudget(systemClock)
+    this.#read = {
+      buffer: this.#engine.readBuffer,
+      turnBytes: limits.turnBytes,
+      onFault: (error, handler) => {
+        this.#onFault(error)
+        this.#giveUp(handler)
+      },
+    }
+    this.#upstreamEnvironment = {
+      config: this.#config,
+      parserEngine: this.#engine,
+      responseLimits: parserLimits(limits, 'response'),
+      wheel: this.#wheel,
+      resolver: this.#resolver,
+      random: Math.random,
+      connect: (address, handler) => RawSocket.connect(address, this.#read, () => handler),
+      onStrayBytes: (connection) => this.#onStrayBytes(connection),
+      onFault: (error) => this.#onFault(error),
+    }
+  }
+
+  /** The effective configuration, frozen. */
+  get config(): ProxyConfig {
+    return this.#config
+  }
+
+  get stats(): ProxyStats {
+    return Object.freeze({
+      connections: this.#connections.size,
+      connectionsTotal: this.#connectionsTotal,
+      exchangesTotal: this.#exchangesTotal,
+      refusedTotal: this.#refusedTotal,
+      faultsTotal: this.#faultsTotal,
+      strayTotal: this.#strayTotal,
+      deadlines: this.#wheel.size,
+      parserSlots: this.#engine.slotsInUse,
+      parserMemoryBytes: this.#engine.memoryBytes,
+      upstreams: this.#upstreams?.stats ?? {},
+    })
+  }
+
+  /**
+   * Listens on `host:port`, `[v6]:port`, `:port` or `unix:path`; port 0 chooses one. May be called again for more sockets. Resolves with
+   * the address as it can be connected to. Rejects with ProxyError ERR_EPROXY_OPTION, ERR_EPROXY_LISTEN (cause: the system's error) or
+   * ERR_EPROXY_STATE.
+   */
+  async listen(address: string, { signal }: ListenOptions = {}): Promise<{ readonly address: string }> {
+    const wanted = parseListenAddress(address)
+    if (this.#isDraining) throw new ProxyError('ERR_EPROXY_STATE', 'the proxy is closing')
+    await this.#startUpstreams()
+    const listener = new Listener(
+      (socket) => this.#onConnection(socket),
+      (error) => this.#onListenerError(error),
+    )
+    await listener.listen(wanted, signal)
+    if (this.#isDraining) {
+      listener.close()
+      throw new ProxyError('ERR_EPROXY_STATE', 'the proxy was closed while it began to listen')
+    }
+    this.#listeners.push(listener)
+    signal?.addEventListener('abort', () => void this.close(), { once: true })
+    this.emit('listening', listener.address)
+    return { address: listener.address }
+  }
+
+  /** Accepts no more, lets running exchanges finish for `graceMs`, then ends what is left. Resolves when nothing is open. */
+  close({ graceMs = this.#config.timeouts.drain, signal }: CloseOptions = {}): Promise<void> {
+    return (this.#closing ??= this.#drain(graceMs, signal))
+  }
+
+  /** Ends everything at once; running exchanges are cut. */
+  destroy(error?: Error): void {
+    if (this.#isClosed) return
+    if (error !== undefined) this.#onFault(error)
+    this.#stopAccepting()
+    for (const connection of [...this.#connections]) connection.shutdown()
+    this.#finish()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #drain(graceMs: number, signal: AbortSignal | undefined): Promise<void> {
+    if (this.#isClosed) return
+    this.#stopAccepting()
+    for (const connection of [...this.#connections]) connection.drain()
+    if (this.#connections.size > 0 && graceMs > 0 && signal?.aborted !== true) {
+      await new Promise<void>((resolve) => {
+        const cancel = systemClock.schedule(graceMs, resolve)
+        signal?.addEventListener('abort', () => resolve(), { once: true })
+        this.#onDrained = () => {
+          cancel()
+          resolve()
+        }
+      })
+    }
+    this.destroy()
+  }
+
+  #stopAccepting(): void {
+    this.#isDraining = true
+    for (const listener of this.#listeners) listener.close()
+    this.#upstreams?.close()
+  }
+
+  #finish(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#onDrained?.()
+    this.#upstreams?.destroy()
+    this.#origin?.destroy()
+    this.#resolver.close()
+    this.#wheel.stop()
+    this.emit('close')
+  }
+
+  /** With no upstream named, the embedded origin is one: reached over a real socket, like any other. */
+  async #startUpstreams(): Promise<void> {
+    if (this.#upstreams !== undefined) return
+    let addresses = this.#config.upstreams
+    if (addresses.length === 0) {
+      const origin = (this.#origin ??= new EmbeddedOrigin())
+      addresses = [await origin.listen()]
+      if (this.#isDraining) return origin.destroy()
+    }
+    // Two calls of listen() may come here together; the first one to arrive builds the group.
+    if (this.#upstreams !== undefined) return
+    const upstreams = new UpstreamGroup(addresses, this.#upstreamEnvironment)
+    this.#upstreams = upstreams
+    const isDraining = (): boolean => this.#isDraining
+    this.#environment = {
+      config: this.#config,
+      wheel: this.#wheel,
+      upstreams,
+      parserEngine: this.#engine,
+      requestLimits: parserLimits(this.#config.limits, 'request'),
+      requestBatch: new WriteBatch(),
+      responseBatch: new WriteBatch(),
+      instance: `${randomBytes(3).toString('hex')}-`,
+      get isDraining() {
+        return isDraining()
+      },
+      httpDate: () => this.#date.now(),
+      onExchangeEnd: (summary) => {
+        this.#exchangesTotal++
+        this.emit('exchange', summary)
+      },
+      onRefusal: (refusal) => this.#onRefusal(refusal),
+      onConnectionClosed: (connection) => this.#onConnectionClosed(connection),
+      guard: (connection, work) => {
+        try {
+          work()
+        } catch (error) {
+          this.#onFault(error)
+          this.#giveUp(connection)
+        }
+      },
+    }
+  }
+
+  #onConnection(accepted: net.Socket): void {
+    const environment = this.#environment!
+    if (this.#connections.size >= this.#config.limits.connections) return this.#refuseConnection(accepted)
+    this.#connectionsTotal++
+    let connection: DownstreamConnection | undefined
+    RawSocket.accept(accepted, this.#read, (socket) => (connection = new DownstreamConnection(socket, environment)))
+    this.#connections.add(connection!)
+    if (this.listenerCount('connection') > 0) this.emit('connection', connection!.socket.remote)
+  }
+
+  /** One too many: told so, in one write, and closed. */
+  #refuseConnection(accepted: net.Socket): void {
+    accepted.on('error', () => accepted.destroy())
+    const text = encodeLocalResponse(
+      { status: 503, error: 'connection_limit_reached', details: 'too many connections', fields: 'Retry-After: 1\r\n' },
+      this.#date.now(),
+      true,
+      false,
+    )
+    accepted.end(text, 'latin1', () => accepted.destroy())
+    if (this.#full.take()) this.#logger.warn({ connections: this.#connections.size, untold: this.#full.untold }, 'connection limit reached')
+  }
+
+  #onConnectionClosed(connection: DownstreamConnection): void {
+    this.#connections.delete(connection)
+    if (this.#connections.size === 0) this.#onDrained?.()
+  }
+
+  #onListenerError(error: Error): void {
+    // EMFILE and its like: the connection is lost, the listener goes on.
+    this.#logger.error({ err: error }, 'a connection could not be accepted')
+    if (this.listenerCount('error') > 0) this.emit('error', error)
+  }
+
+  #onRefusal({ id, side, peer, rule, section, offset }: Refusal): void {
+    this.#refusedTotal++
+    if (this.#refusals.take()) {
+      const { untold } = this.#refusals
+      this.#logger.info({ id, side, peer, rule, section, offset, ...(untold > 0 && { untold }) }, side === 'client' ? 'request refused' : 'response refused')
+    }
+  }
+
+  #onStrayBytes(connection: UpstreamConnection): void {
+    this.#strayTotal++
+    this.#logger.warn({ upstream: connection.server, connection: connection.id, uses: connection.uses }, 'an upstream sent bytes that answer no request')
+  }
+
+  #onLag(ms: number): void {
+    if (ms >= this.#config.timeouts.loopLag) this.#logger.warn({ lagMs: Math.round(ms) }, 'the event loop was late')
+  }
+
+  /** A fault of our own. It is logged with its stack; the connection that it belongs to is given up by the caller. */
+  #onFault(error: unknown): void {
+    this.#faultsTotal++
+    const fault = error instanceof Error ? error : new Error(String(error))
+    this.#logger.error({ err: fault }, 'internal fault')
+    if (this.listenerCount('error') > 0) this.emit('error', fault)
+  }
+
+  #giveUp(handler: SocketHandler): void {
+    try {
+      handler.onFault()
+    } catch (error) {
+      this.#onFault(error)
+      if (handler instanceof DownstreamConnection) handler.socket.destroy()
+    }
+  }
+}
+
+function parserLimits(limits: Limits, side: 'request' | 'response'): ParserLimits {
+  return Object.freeze({
+    startLineBytes: side === 'request' ? limits.requestLineBytes : limits.responseHeadBytes,
+    headBytes: side === 'request' ? limits.requestHeadBytes : limits.responseHeadBytes,
+    fields: side === 'request' ? limits.requestFields : limits.responseFields,
+    chunkSizeDigits: limits.chunkSizeDigits,
+    chunkExtensionBytes: limits.chunkExtensionBytes,
+    messageExtensionBytes: limits.messageExtensionBytes,
+    trailerFields: limits.trailerFields,
+    trailerBytes: limits.trailerBytes,
+    interimResponses: limits.interimResponses,
+    interimBytes: limits.interimBytes,
+  })
+}
+

@@ -1,0 +1,30 @@
+/** What the upstream side is given: everything that a simulation replaces comes through here. */
+import type { ParserEngine, ParserLimits } from '../../native-free-parser/index.ts'
+import type { Address, ProxyConfig } from '../core/options.ts'
+import type { TimerWheel } from '../core/timers.ts'
+import type { ByteSocket, SocketHandler } from '../net/byte-socket.ts'
+import type { UpstreamConnection } from './connection.ts'
+import type { ResolvedAddress } from './resolver.ts'
+
+export interface NameResolver {
+  /** Answers at once when the answer is known. */
+  lookupCached(host: string): readonly ResolvedAddress[] | undefined
+  /** Rejects with ProxyError ERR_EPROXY_DNS_TIMEOUT or ERR_EPROXY_DNS_FAILED. */
+  resolve(host: string): Promise<readonly ResolvedAddress[]>
+}
+
+export interface UpstreamEnvironment {
+  readonly config: ProxyConfig
+  readonly parserEngine: ParserEngine
+  readonly responseLimits: ParserLimits
+  readonly wheel: TimerWheel
+  readonly resolver: NameResolver
+  /** From 0 up to 1. */
+  random(): number
+  /** Starts to connect. The address of a TCP server is an IP address. */
+  connect(address: Address, handler: SocketHandler): ByteSocket
+  /** A connection said something that answers no request. */
+  onStrayBytes(connection: UpstreamConnection): void
+  /** A fault of our own outside any connection's event. */
+  onFault(error: unknown): void
+}

@@ -1,0 +1,46 @@
+/** The servers that share the load of one proxy. */
+import type { Address } from '../core/options.ts'
+import { pickRoundRobin } from '../route/round-robin.ts'
+import type { UpstreamEnvironment } from './environment.ts'
+import { Pool, type PoolStats } from './pool.ts'
+
+export class UpstreamGroup {
+  readonly pools: readonly Pool[]
+  #next = 0
+
+  constructor(addresses: readonly Address[], environment: UpstreamEnvironment) {
+    this.pools = addresses.map((address) => new Pool(address, environment))
+  }
+
+  /** Stands in Host when a 1.0 client sends none. */
+  get name(): string {
+    return this.pools[0]!.name
+  }
+
+  get stats(): Readonly<Record<string, PoolStats>> {
+    return Object.fromEntries(this.pools.map((pool) => [pool.name, pool.stats]))
+  }
+
+  /** The pool whose turn it is, of those not in `tried`; undefined when all were tried. */
+  pick(tried: readonly Pool[]): Pool | undefined {
+    const { pools } = this
+    // One server is the usual case and needs no choice.
+    if (pools.length === 1) return tried.length === 0 ? pools[0] : undefined
+    const index = pickRoundRobin(
+      pools.map((pool) => ({ isDown: pool.isDown, isTried: tried.includes(pool) })),
+      this.#next,
+    )
+    if (index < 0) return undefined
+    this.#next = (index + 1) % pools.length
+    return pools[index]
+  }
+
+  close(): void {
+    for (const pool of this.pools) pool.close()
+  }
+
+  destroy(): void {
+    for (const pool of this.pools) pool.destroy()
+  }
+}
+

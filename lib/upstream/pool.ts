@@ -1,0 +1,234 @@
+/**
+ * The connections to one upstream server: a bounded number, reused last in first out, so that those not needed grow old and close.
+ * Requests for which there is no connection wait in a bounded queue, first in first out. The pool owns its connections while they connect
+ * and idle; while one is busy it belongs to its exchange, and comes back through `release` or its own end.
+ */
+import { assert } from '../core/assert.ts'
+import { ProxyError, type ExchangeErrorCode } from '../core/errors.ts'
+import { formatAddress, type Address } from '../core/options.ts'
+import { connectError, UpstreamConnection, type ConnectionKeeper } from './connection.ts'
+import type { UpstreamEnvironment } from './environment.ts'
+
+/** A request that waits for a connection. One call answers it, later than `acquire` returned, unless it is cancelled. */
+export abstract class Waiter {
+  // Links of the queue.
+  waitsIn: Pool | undefined = undefined
+  previousWaiter: Waiter | undefined = undefined
+  nextWaiter: Waiter | undefined = undefined
+  /** The connection is the waiter's now; it calls `assign`. */
+  abstract onConnectionReady(connection: UpstreamConnection): void
+  abstract onConnectionFailed(error: ProxyError): void
+}
+
+export interface PoolStats {
+  readonly idle: number
+  readonly busy: number
+  readonly connecting: number
+  readonly waiting: number
+}
+
+/** Keeps the numbers of connections unique within the process. */
+let connectionId = 0
+
+export class Pool implements ConnectionKeeper {
+  readonly #address: Address
+  readonly #name: string
+  readonly #environment: UpstreamEnvironment
+  readonly #idle: UpstreamConnection[] = []
+  readonly #open = new Set<UpstreamConnection>()
+  /** Attempts under way, name resolution included. */
+  #connecting = 0
+  /** Attempts that have no connection yet, because the name is being resolved. */
+  #resolving = 0
+  #firstWaiter: Waiter | undefined
+  #lastWaiter: Waiter | undefined
+  #waiting = 0
+  #downUntil = Number.NEGATIVE_INFINITY
+  #nextAddress = 0
+  #closed = false
+
+  constructor(address: Address, environment: UpstreamEnvironment) {
+    this.#address = address
+    this.#name = formatAddress(address)
+    this.#environment = environment
+  }
+
+  get name(): string {
+    return this.#name
+  }
+
+  /** It refused a connection less than `timeouts.serverDown` ago. */
+  get isDown(): boolean {
+    return this.#environment.wheel.clock.now() < this.#downUntil
+  }
+
+  /** Every waiter has an attempt of its own under way: nobody waits for others to finish. */
+  get isConnectingForAll(): boolean {
+    return this.#connecting >= this.#waiting
+  }
+
+  get stats(): PoolStats {
+    return {
+      idle: this.#idle.length,
+      busy: this.#size - this.#idle.length - this.#connecting,
+      connecting: this.#connecting,
+      waiting: this.#waiting,
+    }
+  }
+
+  /** An idle connection, or undefined: then the waiter is told later. `fresh` asks for one that was never used. Throws ProxyError ERR_EPROXY_QUEUE_FULL. */
+  acquire(waiter: Waiter, fresh: boolean): UpstreamConnection | undefined {
+    while (!fresh && this.#idle.length > 0) {
+      const connection = this.#idle.pop()!
+      if (!connection.isExpired) return connection
+      connection.terminate()
+    }
+    const { pool } = this.#environment.config
+    if (this.#waiting >= pool.waiting && this.#size >= pool.connections) throw new ProxyError('ERR_EPROXY_QUEUE_FULL', `upstream ${this.#name}: ${this.#waiting} requests wait already`)
+    this.#enqueue(waiter)
+    this.#connectForWaiters()
+    return undefined
+  }
+
+  /** The waiter does not wait any more. A connection that is being made for it is kept for others. */
+  cancel(waiter: Waiter): void {
+    if (waiter.waitsIn === this) this.#dequeue(waiter)
+  }
+
+  /** The exchange is done with the connection. */
+  release(connection: UpstreamConnection): void {
+    if (this.#closed || !connection.isReusable) return connection.terminate()
+    this.#serve(connection)
+  }
+
+  /** Closes what is idle and lets no more connections be kept. Busy ones end with their exchange. */
+  close(): void {
+    this.#closed = true
+    for (const connection of [...this.#idle]) connection.terminate()
+  }
+
+  /** Closes everything. */
+  destroy(): void {
+    this.close()
+    for (const connection of [...this.#open]) connection.terminate()
+    this.#open.clear()
+  }
+
+  // ConnectionKeeper
+
+  onConnected(connection: UpstreamConnection): void {
+    this.#connecting--
+    this.#downUntil = Number.NEGATIVE_INFINITY
+    if (this.#closed && this.#firstWaiter === undefined) {
+      connection.idle()
+      return connection.terminate()
+    }
+    this.#serve(connection)
+  }
+
+  onConnectFailed(connection: UpstreamConnection, code: ExchangeErrorCode, cause: Error | undefined): void {
+    this.#open.delete(connection)
+    this.#fail(connectError(code, this.#name, cause))
+  }
+
+  onClosed(connection: UpstreamConnection, wasIdle: boolean): void {
+    this.#open.delete(connection)
+    if (wasIdle) {
+      const index = this.#idle.lastIndexOf(connection)
+      if (index >= 0) this.#idle.splice(index, 1)
+    }
+    this.#connectForWaiters()
+  }
+
+  /** Connections that exist or are about to. */
+  get #size(): number {
+    return this.#open.size + this.#resolving
+  }
+
+  #serve(connection: UpstreamConnection): void {
+    const waiter = this.#firstWaiter
+    if (waiter === undefined) {
+      connection.idle()
+      this.#idle.push(connection)
+      return
+    }
+    this.#dequeue(waiter)
+    // A released connection is still marked busy: it changes hands through idle.
+    connection.idle()
+    waiter.onConnectionReady(connection)
+  }
+
+  /** One attempt for each waiter, as far as the limit allows. */
+  #connectForWaiters(): void {
+    const { connections } = this.#environment.config.pool
+    while (this.#waiting > this.#connecting && this.#size < connections) this.#startConnect()
+  }
+
+  #startConnect(): void {
+    this.#connecting++
+    const address = this.#address
+    if (address.kind === 'unix') return this.#connectTo(address)
+    const known = this.#environment.resolver.lookupCached(address.host)
+    if (known !== undefined) return this.#connectTo({ kind: 'tcp', host: this.#choose(known), port: address.port })
+    this.#resolving++
+    this.#environment.resolver
+      .resolve(address.host)
+      .then(
+        (found) => {
+          this.#resolving--
+          this.#connectTo({ kind: 'tcp', host: this.#choose(found), port: address.port })
+        },
+        (error: unknown) => {
+          this.#resolving--
+          this.#fail(error instanceof ProxyError ? error : connectError('ERR_EPROXY_DNS_FAILED', this.#name, error instanceof Error ? error : undefined))
+        },
+      )
+      .catch((error: unknown) => this.#environment.onFault(error))
+  }
+
+  /** The addresses of a name take turns; one that does not answer is followed by the next. */
+  #choose(addresses: readonly { readonly address: string }[]): string {
+    assert(addresses.length > 0, 'the resolver gave an empty answer')
+    return addresses[this.#nextAddress++ % addresses.length]!.address
+  }
+
+  #connectTo(address: Address): void {
+    connectionId++
+    const connection = new UpstreamConnection(connectionId, this.#name, this.#environment, this, (handler) => this.#environment.connect(address, handler))
+    this.#open.add(connection)
+  }
+
+  /** An attempt failed. The waiter that it would have served is told, unless others are still on their way for all. */
+  #fail(error: ProxyError): void {
+    this.#connecting--
+    this.#downUntil = this.#environment.wheel.clock.now() + this.#environment.config.timeouts.serverDown
+    const waiter = this.#firstWaiter
+    if (waiter !== undefined && this.#waiting > this.#connecting) {
+      this.#dequeue(waiter)
+      waiter.onConnectionFailed(error)
+    }
+    this.#connectForWaiters()
+  }
+
+  #enqueue(waiter: Waiter): void {
+    assert(waiter.waitsIn === undefined, 'a request waits twice')
+    waiter.waitsIn = this
+    waiter.previousWaiter = this.#lastWaiter
+    if (this.#lastWaiter === undefined) this.#firstWaiter = waiter
+    else this.#lastWaiter.nextWaiter = waiter
+    this.#lastWaiter = waiter
+    this.#waiting++
+  }
+
+  #dequeue(waiter: Waiter): void {
+    const { previousWaiter, nextWaiter } = waiter
+    if (previousWaiter === undefined) this.#firstWaiter = nextWaiter
+    else previousWaiter.nextWaiter = nextWaiter
+    if (nextWaiter === undefined) this.#lastWaiter = previousWaiter
+    else nextWaiter.previousWaiter = previousWaiter
+    waiter.waitsIn = undefined
+    waiter.previousWaiter = undefined
+    waiter.nextWaiter = undefined
+    this.#waiting--
+  }
+}

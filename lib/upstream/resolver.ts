@@ -1,0 +1,356 @@
+/**
+ * Names of upstreams to addresses: IP literals, the hosts file, then DNS (c-ares, never the thread pool's getaddrinfo), kept by TTL.
+ * A request waits for DNS only when nothing usable is known; an answer past its time is still given out while one query in the
+ * background renews it (RFC 8767). The resolver does not choose among addresses, does not connect, and applies no search domain:
+ * a name is asked as it is written. Each query owns its c-ares channel and its timer; `Resolver` owns the queries and ends them in close().
+ */
+import { NODATA, NOTFOUND, Resolver as DnsChannel, TIMEOUT, type RecordWithTtl } from 'node:dns'
+import { readFile, stat } from 'node:fs/promises'
+import { isIP } from 'node:net'
+import { domainToASCII } from 'node:url'
+import { ProxyError } from '../core/errors.ts'
+
+export interface ResolvedAddress {
+  readonly address: string
+  readonly family: 4 | 6
+}
+
+export interface ResolverOptions {
+  /** For one query, all its attempts and both families together. */
+  timeoutMs: number
+  ttlMinMs: number
+  ttlMaxMs: number
+  /** How long past its time an answer is used while it cannot be renewed. */
+  staleMs: number
+  /** `ip:port` of name servers; default: those of the system, read anew for each query. */
+  servers?: readonly string[]
+  hostsFile?: string
+  /** Monotonic milliseconds. */
+  now?: () => number
+}
+
+interface Answer {
+  readonly addresses: readonly ResolvedAddress[]
+  readonly expiresAt: number
+  readonly staleUntil: number
+}
+
+interface Failure {
+  readonly error: ProxyError
+  readonly until: number
+}
+
+type Verdict =
+  | { readonly kind: 'addresses'; readonly addresses: readonly ResolvedAddress[]; readonly ttlMs: number }
+  /** The servers say that there is no address: this is news, not an outage, and replaces what was known (RFC 8767 section 4). */
+  | { readonly kind: 'absent'; readonly error: ProxyError }
+  | { readonly kind: 'failed'; readonly error: ProxyError }
+
+/** What c-ares answered for one address family. */
+interface Outcome {
+  readonly error: NodeJS.ErrnoException | null
+  readonly records: readonly RecordWithTtl[] | undefined
+}
+
+/** Bound of the answers and of the failures that are kept. */
+const namesMax = 1_000
+/** Bound of the queries under way; each has a socket. */
+const queriesMax = 256
+/** How long a failure is remembered, so that a dead name or server is asked once a second and not once a request. */
+const failureMs = 1_000
+/** How often the hosts file is looked at for changes. */
+const hostsCheckMs = 5_000
+const nameLengthMax = 253
+/** Labels of RFC 1035 section 2.3.1, and `_`, which names of containers and services contain; one dot at the end (RFC 1034 section 3.1). */
+const namePattern = /^(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?$/
+const localhostPattern = /(?:^|\.)localhost$/
+const loopback: readonly ResolvedAddress[] = Object.freeze([
+  { address: '127.0.0.1', family: 4 },
+  { address: '::1', family: 6 },
+] as const)
+
+export class Resolver {
+  readonly #options: ResolverOptions
+  readonly #now: () => number
+  readonly #hosts: HostsFile
+  /** By lower-case name (or literal), least recently renewed first. */
+  readonly #answers = new Map<string, Answer>()
+  readonly #failures = new Map<string, Failure>()
+  readonly #queries = new Map<string, { readonly query: Query; readonly promise: Promise<readonly ResolvedAddress[]> }>()
+  #closed = false
+
+  constructor(options: ResolverOptions) {
+    this.#options = Object.freeze({ ...options })
+    this.#now = options.now ?? (() => performance.now())
+    this.#hosts = new HostsFile(options.hostsFile ?? systemHostsFile(), this.#now)
+    // A wrong address of a server is the caller's mistake: it throws here and not in the first query.
+    if (options.servers !== undefined) new DnsChannel().setServers(options.servers)
+  }
+
+  /** Names that are being asked for now, in the background or with someone waiting. */
+  get queriesPending(): number {
+    return this.#queries.size
+  }
+
+  /** Synchronous when cached (also when stale and being refreshed); undefined when it must be asked. Hot path: one Map look-up. */
+  lookupCached(host: string): readonly ResolvedAddress[] | undefined {
+    const answer = this.#answers.get(host)
+    if (answer === undefined) return this.#lookupUnlisted(host)
+    const now = this.#now()
+    if (now < answer.expiresAt) return answer.addresses
+    if (now >= answer.staleUntil) return undefined
+    // After a failed refresh the next one waits as a request for a dead name does.
+    if (this.#recentFailure(host, now) === undefined) this.#ask(host).catch(ignoreRejection)
+    return answer.addresses
+  }
+
+  /** Never rejects with anything but ProxyError ERR_EPROXY_DNS_TIMEOUT or ERR_EPROXY_DNS_FAILED. Concurrent calls for one name share one query. */
+  resolve(host: string): Promise<readonly ResolvedAddress[]> {
+    const cached = this.lookupCached(host)
+    if (cached !== undefined) return Promise.resolve(cached)
+    if (this.#closed) return Promise.reject(closedError())
+    if (!isHostName(host)) {
+      const seen = JSON.stringify(host.length > 80 ? `${host.slice(0, 80)}...` : host)
+      const rule = `letters, digits, - and _; ${nameLengthMax} in all, 63 a label`
+      return Promise.reject(new ProxyError('ERR_EPROXY_DNS_FAILED', `${seen} is not a host name (${rule})`))
+    }
+    const name = host.toLowerCase()
+    const failure = this.#recentFailure(name, this.#now())
+    return failure === undefined ? this.#ask(name) : Promise.reject(failure)
+  }
+
+  /** Ends every query (who waits is rejected) and forgets every answer. */
+  close(): void {
+    this.#closed = true
+    for (const { query } of this.#queries.values()) query.cancel()
+    this.#queries.clear()
+    this.#answers.clear()
+    this.#failures.clear()
+  }
+
+  #lookupUnlisted(host: string): readonly ResolvedAddress[] | undefined {
+    const family = isIP(host)
+    if (family === 4 || family === 6) {
+      const addresses = Object.freeze([toAddress(host, family)])
+      keepBounded(this.#answers, host, { addresses, expiresAt: Infinity, staleUntil: Infinity })
+      return addresses
+    }
+    // The pattern comes first: outside ASCII toLowerCase() may yield another valid name (U+212A KELVIN SIGN becomes k).
+    if (!isHostName(host)) return undefined
+    const name = host.toLowerCase()
+    return name === host ? undefined : this.lookupCached(name)
+  }
+
+  #recentFailure(name: string, now: number): ProxyError | undefined {
+    const failure = this.#failures.get(name)
+    return failure !== undefined && now < failure.until ? failure.error : undefined
+  }
+
+  #ask(name: string): Promise<readonly ResolvedAddress[]> {
+    const running = this.#queries.get(name)
+    if (running !== undefined) return running.promise
+    if (this.#queries.size >= queriesMax) {
+      return Promise.reject(new ProxyError('ERR_EPROXY_DNS_FAILED', `${name} was not asked for: ${queriesMax} other names already are`))
+    }
+    const query = new Query(name, this.#options, this.#hosts)
+    const promise = query.verdict.then((verdict) => this.#onVerdict(name, verdict))
+    this.#queries.set(name, { query, promise })
+    return promise
+  }
+
+  #onVerdict(name: string, verdict: Verdict): readonly ResolvedAddress[] {
+    if (this.#closed) throw closedError()
+    this.#queries.delete(name)
+    const now = this.#now()
+    if (verdict.kind === 'addresses') {
+      const { ttlMinMs, ttlMaxMs, staleMs } = this.#options
+      // RFC 8767 section 4: a TTL of 2^31 and more is a large one and is capped, no longer zero as in RFC 2181.
+      const expiresAt = now + Math.min(ttlMaxMs, Math.max(ttlMinMs, verdict.ttlMs))
+      keepBounded(this.#answers, name, { addresses: verdict.addresses, expiresAt, staleUntil: expiresAt + staleMs })
+      return verdict.addresses
+    }
+    if (verdict.kind === 'absent') this.#answers.delete(name)
+    keepBounded(this.#failures, name, { error: verdict.error, until: now + failureMs })
+    throw verdict.error
+  }
+}
+
+/** One name being asked for: the hosts file, then A and AAAA in parallel, under one deadline. `verdict` settles once and never rejects. */
+class Query {
+  readonly verdict: Promise<Verdict>
+  readonly #name: string
+  readonly #options: ResolverOptions
+  readonly #timer: NodeJS.Timeout
+  #channel: DnsChannel | undefined
+  #outcome4: Outcome | undefined
+  #outcome6: Outcome | undefined
+  #settled = false
+  #resolve!: (verdict: Verdict) => void
+
+  constructor(name: string, options: ResolverOptions, hosts: HostsFile) {
+    this.#name = name
+    this.#options = options
+    this.verdict = new Promise((resolve) => {
+      this.#resolve = resolve
+    })
+    this.#timer = setTimeout(() => this.#settle(decideVerdict(name, this.#outcome4, this.#outcome6)), options.timeoutMs).unref()
+    this.#run(hosts).catch((cause: unknown) => {
+      this.#settle({ kind: 'failed', error: new ProxyError('ERR_EPROXY_DNS_FAILED', `${name} could not be asked for`, cause) })
+    })
+  }
+
+  cancel(): void {
+    this.#settle({ kind: 'failed', error: closedError() })
+  }
+
+  async #run(hosts: HostsFile): Promise<void> {
+    const name = this.#name.endsWith('.') ? this.#name.slice(0, -1) : this.#name
+    const listed = await hosts.lookup(name)
+    if (this.#settled) return
+    // RFC 6761 section 6.3: names of localhost are loopback and are never sent to a server.
+    const known = listed ?? (localhostPattern.test(name) ? loopback : undefined)
+    if (known !== undefined) return this.#settle({ kind: 'addresses', addresses: known, ttlMs: hostsCheckMs })
+
+    // A channel of its own: cancel() ends this query and no other. c-ares doubles the time of the second attempt, so that
+    // thirds leave one lost datagram room within the deadline.
+    const channel = new DnsChannel({ timeout: Math.max(1, Math.floor(this.#options.timeoutMs / 3)), tries: 2 })
+    if (this.#options.servers !== undefined) channel.setServers(this.#options.servers)
+    this.#channel = channel
+    channel.resolve4(this.#name, { ttl: true }, (error, records) => {
+      this.#outcome4 = { error, records }
+      this.#onOutcome()
+    })
+    channel.resolve6(this.#name, { ttl: true }, (error, records) => {
+      this.#outcome6 = { error, records }
+      this.#onOutcome()
+    })
+  }
+
+  #onOutcome(): void {
+    if (this.#settled || this.#outcome4 === undefined || this.#outcome6 === undefined) return
+    this.#settle(decideVerdict(this.#name, this.#outcome4, this.#outcome6))
+  }
+
+  #settle(verdict: Verdict): void {
+    if (this.#settled) return
+    this.#settled = true
+    clearTimeout(this.#timer)
+    // Closes the sockets too: what comes later has no one to come to.
+    this.#channel?.cancel()
+    this.#resolve(verdict)
+  }
+}
+
+/** `undefined` stands for a family that has not answered when the time was over. */
+function decideVerdict(name: string, outcome4: Outcome | undefined, outcome6: Outcome | undefined): Verdict {
+  const records4 = outcome4?.records ?? []
+  const records6 = outcome6?.records ?? []
+  const outage = [outcome4, outcome6].filter(isOutage)
+  if (records4.length + records6.length > 0) {
+    const addresses = [...records4.map(({ address }) => toAddress(address, 4)), ...records6.map(({ address }) => toAddress(address, 6))]
+    // Half an answer serves, but only for the shortest time: the missing half may be the one that can be reached.
+    const ttl = outage.length > 0 ? 0 : Math.min(...[...records4, ...records6].map((record) => record.ttl))
+    return { kind: 'addresses', addresses: Object.freeze(addresses), ttlMs: ttl * 1000 }
+  }
+  const cause = outage.find((outcome) => outcome?.error && outcome.error.code !== TIMEOUT)?.error
+  if (cause) {
+    const message = `${name} could not be asked for: ${cause.code ?? cause.message}`
+    return { kind: 'failed', error: new ProxyError('ERR_EPROXY_DNS_FAILED', message, cause) }
+  }
+  if (outage.length > 0) return { kind: 'failed', error: new ProxyError('ERR_EPROXY_DNS_TIMEOUT', `${name} was not answered for in time`) }
+  return { kind: 'absent', error: new ProxyError('ERR_EPROXY_DNS_FAILED', `${name} has no address`, outcome4?.error ?? undefined) }
+}
+
+function isOutage(outcome: Outcome | undefined): boolean {
+  return outcome === undefined || (outcome.error !== null && outcome.error.code !== NOTFOUND && outcome.error.code !== NODATA)
+}
+
+/** Names in a file of the form of hosts(5), read at first use and again when it has changed. Holds nothing open. */
+class HostsFile {
+  readonly #path: string
+  readonly #now: () => number
+  #names: ReadonlyMap<string, readonly ResolvedAddress[]> = new Map()
+  #version = ''
+  #checkedAt = -Infinity
+  #checking: Promise<void> | undefined
+
+  constructor(path: string, now: () => number) {
+    this.#path = path
+    this.#now = now
+  }
+
+  async lookup(name: string): Promise<readonly ResolvedAddress[] | undefined> {
+    if (this.#checking === undefined && this.#now() - this.#checkedAt >= hostsCheckMs) {
+      this.#checking = this.#check().finally(() => {
+        this.#checkedAt = this.#now()
+        this.#checking = undefined
+      })
+    }
+    await this.#checking
+    return this.#names.get(name)
+  }
+
+  async #check(): Promise<void> {
+    try {
+      const file = await stat(this.#path)
+      const version = `${file.ino} ${file.size} ${file.mtimeMs}`
+      if (version === this.#version) return
+      // Reading a FIFO or a device would never end.
+      this.#names = file.isFile() ? parseHosts(await readFile(this.#path, 'utf8')) : new Map()
+      this.#version = version
+    } catch (error) {
+      // Only a file that is gone takes its names along: without descriptors (EMFILE) private names must not go to the servers.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return
+      this.#names = new Map()
+      this.#version = ''
+    }
+  }
+}
+
+function parseHosts(text: string): ReadonlyMap<string, readonly ResolvedAddress[]> {
+  const names = new Map<string, ResolvedAddress[]>()
+  for (const line of text.split(/\r?\n/)) {
+    const [address = '', ...aliases] = line.replace(/#.*/, '').trim().split(/\s+/)
+    const family = isIP(address)
+    if (family !== 4 && family !== 6) continue
+    for (const alias of aliases) {
+      const name = alias.toLowerCase()
+      const known = names.get(name)
+      if (known === undefined) names.set(name, [toAddress(address, family)])
+      else if (!known.some((other) => other.address === address)) known.push(toAddress(address, family))
+    }
+  }
+  // As from DNS: IPv4 first, each family in the order of the file.
+  for (const addresses of names.values()) Object.freeze(addresses.sort((one, other) => one.family - other.family))
+  return names
+}
+
+function systemHostsFile(): string {
+  return process.platform === 'win32' ? `${process.env['SystemRoot'] ?? 'C:\\Windows'}\\System32\\drivers\\etc\\hosts` : '/etc/hosts'
+}
+
+function isHostName(host: string): boolean {
+  if (host.length - (host.endsWith('.') ? 1 : 0) > nameLengthMax || !namePattern.test(host)) return false
+  // node:dns turns an A-label that is not valid punycode into the empty name and would ask for the addresses of the root.
+  return !/(?:^|\.)xn--/i.test(host) || domainToASCII(host) !== ''
+}
+
+function toAddress(address: string, family: 4 | 6): ResolvedAddress {
+  return Object.freeze({ address, family })
+}
+
+function keepBounded<T>(map: Map<string, T>, name: string, value: T): void {
+  map.delete(name)
+  map.set(name, value)
+  if (map.size <= namesMax) return
+  for (const oldest of map.keys()) {
+    map.delete(oldest)
+    return
+  }
+}
+
+function closedError(): ProxyError {
+  return new ProxyError('ERR_EPROXY_DNS_FAILED', 'the resolver is closed')
+}
+
+function ignoreRejection(): void {}

@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { readCommandLine, type Settings } from '../../lib/cli/flags.ts'
+import { numberFlags } from '../../lib/cli/option-tables.ts'
+import { limitTable, poolTable, resolveOptions, timeoutTable } from '../../lib/core/options.ts'
+
+test('runs with the defaults of the tables when nothing is given', async () => {
+  const settings = await settingsOf([])
+  assert.deepEqual(settings, {
+    listen: [':8080'],
+    options: { upstreams: [], timeouts: {}, limits: {}, pool: {} },
+    logLevel: 'info',
+    logFormat: 'auto',
+    accessLog: undefined,
+  })
+})
+
+test('reads every kind of flag', async () => {
+  const settings = await settingsOf(
+    `--listen 127.0.0.1:1 --listen unix:/a/b --upstream http://a:1 --upstream=[::1]:2 --timeout-request-head 1m30s --limit-request-line-bytes 16k
+    --limit-connections 5 --limit-min-rate 1k/s --pool-attempts 2 --via edge-1 --forwarded both --half-closed-clients serve --log-level debug
+    --log-format json --access-log -`.split(/\s+/),
+  )
+  assert.deepEqual(settings, {
+    listen: ['127.0.0.1:1', 'unix:/a/b'],
+    options: {
+      upstreams: ['http://a:1', '[::1]:2'],
+      timeouts: { requestHead: 90_000 },
+      limits: { requestLineBytes: 16_384, connections: 5, minRate: 1_024 },
+      pool: { attempts: 2 },
+      via: 'edge-1',
+      forwarded: 'both',
+      halfClosedClients: 'serve',
+    },
+    logLevel: 'debug',
+    logFormat: 'json',
+    accessLog: '-',
+  })
+})
+
+test('has a flag for every row of the tables, and reads the default that it shows as that default', async () => {
+  const args = numberFlags.flatMap((flag) => [`--${flag.name}`, flag.defaultText])
+  const { options } = await settingsOf(args)
+  const config = resolveOptions(options, '')
+  assert.deepEqual(config.timeouts, defaultsOf(timeoutTable))
+  assert.deepEqual(config.limits, defaultsOf(limitTable))
+  assert.deepEqual(config.pool, defaultsOf(poolTable))
+  assert.equal(numberFlags.length, [timeoutTable, limitTable, poolTable].flatMap((table) => Object.keys(table)).length)
+})
+
+test('switches Via off in two ways', async () => {
+  for (const args of [['--no-via'], ['--via', ''], ['--via=']]) assert.equal((await settingsOf(args)).options.via, '', args.join(' '))
+})
+
+test('says in one line what is wrong with a command line', async () => {
+  const cases: [string[], RegExp][] = [
+    [['--timeout-conect', '5s'], /^unknown flag --timeout-conect; did you mean --timeout-connect\?$/],
+    [['--request-head=5s'], /^unknown flag --request-head; did you mean --timeout-request-head\?$/],
+    [['--lisetn', ':1'], /did you mean --listen\?$/],
+    [['--qwertyuiop'], /^unknown flag --qwertyuiop; see eproxy-raw --help$/],
+    [['--constructor', 'x'], /^unknown flag --constructor/],
+    [['--__proto__.x', 'y'], /^unknown flag --__proto__\.x/],
+    [['--no-listen'], /^unknown flag --no-listen/],
+    [['-q'], /^unknown flag -q/],
+    [['extra'], /^unexpected argument extra/],
+    [['--', 'extra'], /^unexpected argument extra/],
+    [['--listen'], /^--listen needs a value$/],
+    [['--listen', '--check'], /^--listen needs a value$/],
+    [['--check=yes'], /^--check takes no value$/],
+    [['--via', 'a', '--via', 'b'], /^--via is given 2 times$/],
+    [['--timeout-dns', '1s', '--timeout-dns', '2s'], /^--timeout-dns is given 2 times$/],
+    [['--via', 'a', '--no-via'], /exclude each other/],
+    [['--via', 'a b'], /^--via: via must be a token/],
+    [['--timeout-dns', '3'], /^--timeout-dns: "3" is not a duration: the unit is missing/],
+    [['--timeout-dns', '-3s'], /^--timeout-dns: "-3s" is not a duration/],
+    [['--timeout-dns', 'NaN'], /^--timeout-dns: "NaN" is not a duration/],
+    [['--timeout-dns='], /^--timeout-dns: the duration is empty/],
+    [['--timeout-dns', '2d'], /^--timeout-dns must be from 1ms to 1d, not 2d$/],
+    [['--limit-request-head-bytes', '1t'], /^--limit-request-head-bytes: "1t" is not a size/],
+    [['--limit-request-head-bytes', '1'], /^--limit-request-head-bytes must be from 256 to 1m, not 1$/],
+    [['--limit-connections', '1k'], /^--limit-connections: "1k" is not a whole number$/],
+    [['--limit-connections', '1e3'], /is not a whole number$/],
+    [['--pool-attempts', '0'], /^--pool-attempts must be from 1 to 16, not 0$/],
+    [['--listen', 'nonsense'], /^--listen: "nonsense" is not an address/],
+    [['--listen', ':65536'], /^--listen: /],
+    [['--upstream', 'https://a'], /^--upstream: .*TLS/],
+    [['--upstream', 'http://a/path'], /^--upstream: .*no path/],
+    [['--forwarded', 'yes'], /^--forwarded must be one of off, x-forwarded, forwarded, both, not yes$/],
+    [['--log-level', 'loud'], /^--log-level must be one of trace/],
+    [['--log-level='], /^--log-level must be one of trace/],
+    [['--access-log='], /^--access-log needs a file name/],
+  ]
+  for (const [args, expected] of cases) assert.match(await misuseOf(args), expected, args.join(' '))
+})
+
+test('knows check, version, help and completion', async () => {
+  assert.equal((await readCommandLine(['--check'])).kind, 'check')
+  assert.equal((await readCommandLine(['--version'])).kind, 'version')
+  assert.match(await printedBy(['completion']), /complete|compdef/)
+  assert.match(await printedBy(['--get-yargs-completions', 'eproxy-raw', '--timeout-d']), /^--timeout-drain(?::.*)?$/m)
+})
+
+test('help shows every flag, in groups, with its default in units that people use', async () => {
+  const help = await printedBy(['--help'])
+  let at = 0
+  for (const group of ['Listener', 'Upstream', 'Timers', 'Limits', 'Forwarding', 'Logs', 'Examples']) {
+    const found = help.indexOf(`\n${group}:\n`)
+    assert.ok(found > at, group)
+    at = found
+  }
+  for (const flag of numberFlags) assert.ok(help.includes(`--${flag.name} `), flag.name)
+  assert.match(help, /--timeout-keep-alive .*\n?.*\[default: 75s\]/)
+  assert.match(help, /--limit-request-head-bytes .*\[default: 32k\]/)
+  assert.match(help, /--limit-min-rate .*\[default: 240\/s\]/)
+  assert.doesNotMatch(help, /\[(string|boolean|number)\]/)
+})
+
+test('answers any arguments with settings or one message, and never with a number that is not one', async () => {
+  const names = fc.constantFrom(
+    ...numberFlags.map((flag) => `--${flag.name}`),
+    '--listen',
+    '--upstream',
+    '--via',
+    '--check',
+    '--access-log',
+    '--',
+    '-',
+    '-n',
+  )
+  const value = fc.oneof(fc.string(), fc.constantFrom('1', '10s', '64k', 'NaN', '-1', '1e9', '0x1', '', '__proto__', 'true'))
+  const args = fc.array(
+    fc.oneof(
+      names,
+      value,
+      fc.tuple(names, value).map(([name, text]) => `${name}=${text}`),
+    ),
+    { maxLength: 4 },
+  )
+  await fc.assert(
+    fc.asyncProperty(args, async (given) => {
+      const command = await readCommandLine(given)
+      if (command.kind === 'misuse') assert.ok(command.message.length > 0)
+      if (command.kind === 'run' || command.kind === 'check') resolveOptions(command.settings.options, '')
+    }),
+    { numRuns: 150 },
+  )
+})
+
+async function settingsOf(args: readonly string[]): Promise<Settings> {
+  const command = await readCommandLine(args)
+  assert.ok(command.kind === 'run', JSON.stringify(command))
+  return command.settings
+}
+
+async function misuseOf(args: readonly string[]): Promise<string> {
+  const command = await readCommandLine(args)
+  assert.ok(command.kind === 'misuse', JSON.stringify([args, command]))
+  return command.message
+}
+
+async function printedBy(args: readonly string[]): Promise<string> {
+  const command = await readCommandLine(args, 120)
+  assert.ok(command.kind === 'print', JSON.stringify(command))
+  return command.text
+}
+
+function defaultsOf(table: Record<string, { readonly default: number }>): Record<string, number> {
+  return Object.fromEntries(Object.entries(table).map(([name, row]) => [name, row.default]))
+}
