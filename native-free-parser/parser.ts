@@ -75,6 +75,8 @@ export class MessageParser<Kind extends MessageKind = MessageKind> {
   #headText: Buffer | undefined
   #spans: HeadSpans | undefined
   #tabRepairs = 0
+  /** llhttp does not know the method: the rest of the request line tells whether it is one. */
+  #hasUnknownMethod = false
 
   /** Octets left of a body in state LENGTH. */
   #bodyBytesLeft = 0
@@ -229,6 +231,7 @@ export class MessageParser<Kind extends MessageKind = MessageKind> {
   }
 
   #parseHead(bytes: Uint8Array, start: number, end: number): number {
+    if (this.#hasUnknownMethod) return this.#collectRequestLine(bytes, start, end)
     const engine = this.#engine
     const limits = this.#limits
     // One byte past the limit is looked at: a head that ends at the limit is whole, one that goes on is too long.
@@ -244,7 +247,7 @@ export class MessageParser<Kind extends MessageKind = MessageKind> {
       this.#onHeadComplete(raw, spans)
       return start + taken
     }
-    if (errno !== LlhttpErrno.OK) return this.#onHeadFault(bytes, start, start + taken, errno, spans)
+    if (errno !== LlhttpErrno.OK) return this.#onHeadFault(bytes, start, start + taken, end, errno, spans)
     this.#suspendHead(bytes, start, stop, spans)
     return stop
   }
@@ -304,21 +307,41 @@ export class MessageParser<Kind extends MessageKind = MessageKind> {
     this.#spans = undefined
     this.#headText = undefined
     this.#tabRepairs = 0
+    this.#hasUnknownMethod = false
   }
 
-  #onHeadFault(bytes: Uint8Array, start: number, stop: number, errno: number, spans: HeadSpans): number {
+  #onHeadFault(bytes: Uint8Array, start: number, stop: number, end: number, errno: number, spans: HeadSpans): number {
     const engine = this.#engine
     this.#checkStartLine(spans, this.#headBytes + stop - start)
     if (engine.excessField >= 0) throw new ParseError('H1-FIELD-COUNT', engine.excessField)
     const reason = engine.reason()
     const before = this.#headText === undefined ? '' : this.#headText.toString('latin1', 0, this.#headBytes)
-    const raw = before + latin1(bytes, start, Math.min(stop + 1, bytes.length))
+    const raw = before + latin1(bytes, start, Math.min(stop + 1, end))
     const offset = before.length + stop - start
     if (errno === LlhttpErrno.INVALID_CONTENT_LENGTH && raw.charCodeAt(offset) === 0x09 && this.#tabRepairs < tabRepairsMax) {
       return this.#runAgainWithoutTabs(raw, stop)
     }
     const fault = explainHeadFault(this.kind, raw, offset, errno, reason)
+    if (fault.rule === 'H1-METHOD-UNKNOWN') {
+      this.#hasUnknownMethod = true
+      return this.#collectRequestLine(bytes, start, end)
+    }
     throw new ParseError(fault.rule, fault.offset)
+  }
+
+  /** Answers 501 to a request whose method is not known, and 400 to what is no request at all. */
+  #collectRequestLine(bytes: Uint8Array, start: number, end: number): number {
+    const lineEnd = bytes.subarray(start, end).indexOf(LF) + 1
+    const stop = Math.min(lineEnd === 0 ? end : start + lineEnd, start + this.#limits.startLineBytes + 2 - this.#headBytes)
+    this.#appendHeadText(bytes, start, stop)
+    this.#messageBytes += stop - start
+    if (stop === start + lineEnd) {
+      const line = this.#headText!.toString('latin1', 0, this.#headBytes)
+      const isRequestLine = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [^ ]+ HTTP\/1\.[01]\r\n$/.test(line)
+      throw new ParseError(isRequestLine ? 'H1-METHOD-UNKNOWN' : 'H1-REQUEST-LINE', 0)
+    }
+    if (stop < end) throw new ParseError('H1-REQUEST-LINE-LENGTH', this.#limits.startLineBytes)
+    return stop
   }
 
   /** Feeds the head up to and including the tab at its end to a fresh llhttp, with spaces for the tabs of the last line. */

@@ -98,7 +98,7 @@ async function main(argv: string[]): Promise<number> {
   const cases = selectCases(settings)
   const origin = new RecordingOrigin()
   const originPort = await origin.listen(settings.originPort)
-  const child = settings.target === null ? await ProxyUnderTest.start(originPort, settings.proxyArguments) : null
+  let child: ProxyUnderTest | null = null
   // Whoever stops the suite must not leave a proxy behind.
   const stopEarly = async (): Promise<void> => {
     await child?.stop()
@@ -106,11 +106,12 @@ async function main(argv: string[]): Promise<number> {
   }
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void stopEarly())
   try {
+    if (settings.target === null) child = await ProxyUnderTest.start(originPort, settings.proxyArguments)
     const proxy = settings.target ?? child?.endpoint
     if (!proxy) throw new Error('no proxy to talk to')
     const { concurrency, timeoutMs } = settings
     const runner = new ConformanceRunner({ proxy, origin, originPort, concurrency, timeoutMs, runMsMax })
-    const fault = await runner.waitUntilServing(20)
+    const fault = await runner.waitUntilServing(4)
     if (fault !== null) throw new Error(`${proxy.host}:${proxy.port} does not answer a plain request: ${fault}`)
     const startedAt = performance.now()
     const results = await runner.runAll(cases)
