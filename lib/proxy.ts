@@ -263,9 +263,9 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
         return isDraining()
       },
       httpDate: () => this.#date.now(),
-      onExchangeEnd: (summary) => {
+      onExchangeEnd: (exchange) => {
         this.#exchangesTotal++
-        this.emit('exchange', summary)
+        if (this.listenerCount('exchange') > 0) this.emit('exchange', exchange.summarize())
       },
       onRefusal: (refusal) => this.#onRefusal(refusal),
       onConnectionClosed: (connection) => this.#onConnectionClosed(connection),
@@ -281,6 +281,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   }
 
   #onConnection(accepted: net.Socket): void {
+    systemClock.refresh()
     const environment = this.#environment!
     if (this.#connections.size >= this.#config.limits.connections) return this.#refuseConnection(accepted)
     this.#connectionsTotal++

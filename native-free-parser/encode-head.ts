@@ -93,7 +93,7 @@ function requestLine(head: RequestHead, kind: FieldKind, encoding: RequestEncodi
     case FieldKind.HOST:
       return head.authority === '' ? undefined : 'Host: ' + head.authority + CRLF
     case FieldKind.CONTENT_LENGTH:
-      return 'Content-Length: ' + head.contentLength + CRLF
+      return contentLengthLine(head)
     case FieldKind.TRANSFER_ENCODING:
       return 'Transfer-Encoding: chunked' + CRLF
     case FieldKind.TRAILER:
@@ -172,7 +172,7 @@ function responseLine(head: ResponseHead, kind: FieldKind, encoding: ResponseEnc
   switch (kind) {
     case FieldKind.CONTENT_LENGTH:
       // RFC 9110 section 8.6: none in 1xx and 204. In 304 and answers to HEAD it tells what a GET would have had.
-      return head.status < 200 || head.status === 204 ? '' : 'Content-Length: ' + head.contentLength + CRLF
+      return head.status < 200 || head.status === 204 ? '' : contentLengthLine(head)
     case FieldKind.TRAILER:
       return encoding.framing === 'chunked' ? undefined : ''
     case FieldKind.UPGRADE:
@@ -181,6 +181,13 @@ function responseLine(head: ResponseHead, kind: FieldKind, encoding: ResponseEnc
     default:
       return removed[kind] === 1 ? '' : undefined
   }
+}
+
+/** A length without leading zeros stays as it came. */
+function contentLengthLine(head: MessageHead): string | undefined {
+  const at = head.lastIndex[FieldKind.CONTENT_LENGTH]! * spanWidth
+  const start = head.spans[at + 2]!
+  return head.raw.charCodeAt(start) !== 0x30 || head.spans[at + 3] === start + 1 ? undefined : 'Content-Length: ' + head.contentLength + CRLF
 }
 
 /** `name: value` CRLF, exactly one space before the value and none behind it. An empty value counts with or without the space. */

@@ -10,6 +10,7 @@ export function assert(condition: boolean, message: string): asserts condition {
   if (!condition) throw new AssertionError(message)
 }
 
-export function unreachable(value: never): never {
-  throw new AssertionError(`unreachable: ${String(value)}`)
+/** The same with a message that costs something to make: for `if (!condition) contradiction(...)` on hot paths. */
+export function contradiction(message: string): never {
+  throw new AssertionError(message)
 }

@@ -5,9 +5,11 @@
  */
 import { assert } from './assert.ts'
 
-/** Monotonic milliseconds. */
 export interface Clock {
+  /** Monotonic milliseconds, as of the last `refresh`: one reading serves all that one event sets off. */
   now(): number
+  /** Reads the time. Whoever is called by the event loop calls this first. */
+  refresh(): void
   /** Milliseconds since the epoch. */
   wallNow(): number
   /** Calls back once, not before `ms` have passed. Returns what cancels it. */
@@ -16,15 +18,28 @@ export interface Clock {
   defer(callback: () => void): void
 }
 
+let systemNow = performance.now()
+
 export const systemClock: Clock = Object.freeze({
-  now: () => performance.now(),
+  now: () => systemNow,
+  refresh: () => {
+    systemNow = performance.now()
+  },
   wallNow: () => Date.now(),
   schedule: (ms: number, callback: () => void) => {
     // Open sockets keep the process alive, timers alone do not.
-    const timer = setTimeout(callback, ms).unref()
+    const timer = setTimeout(() => {
+      systemClock.refresh()
+      callback()
+    }, ms).unref()
     return () => clearTimeout(timer)
   },
-  defer: (callback: () => void) => void setImmediate(callback),
+  defer: (callback: () => void) => {
+    setImmediate(() => {
+      systemClock.refresh()
+      callback()
+    })
+  },
 })
 
 export interface DeadlineOwner {

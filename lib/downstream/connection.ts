@@ -5,7 +5,7 @@
  */
 import { MessageParser, ParseError, ParserState } from '../../native-free-parser/index.ts'
 import type { MessageHandler, RequestHead, TrailerSection } from '../../native-free-parser/index.ts'
-import { assert } from '../core/assert.ts'
+import { contradiction } from '../core/assert.ts'
 import { Deadline, type DeadlineOwner } from '../core/timers.ts'
 import type { ClientSide } from '../exchange/client-side.ts'
 import { Exchange, ExchangeState } from '../exchange/exchange.ts'
@@ -245,7 +245,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
   }
 
   #to(next: ConnectionState): void {
-    assert(legalMoves[this.#state].includes(next), `client connection ${this.#state} -> ${next}`)
+    if (!legalMoves[this.#state].includes(next)) contradiction(`client connection ${this.#state} -> ${next}`)
     this.#state = next
   }
 

@@ -18,8 +18,8 @@ export interface ExchangeEnvironment {
   httpDate(): string
   /** Prefix of request ids. */
   readonly instance: string
-  /** Called once for every exchange, however it ended. */
-  onExchangeEnd(summary: ExchangeSummary): void
+  /** Called once for every exchange, however it ended. The summary is made only for those who want it. */
+  onExchangeEnd(exchange: { summarize(): ExchangeSummary }): void
   /** A message broke a rule. `offset` is in bytes from the start of the message. */
   onRefusal(refusal: Refusal): void
 }

@@ -3,17 +3,18 @@
  * connections. LIFECYCLE.md draws it. The exchange owns neither socket: it borrows the client's connection for its own length, and
  * an upstream connection from a pool. An object serves one client connection, exchange after exchange.
  */
-import { BodyKind, encodeTrailers, lastChunk, ParseError } from '../../native-free-parser/index.ts'
-import type { RequestHead, ResponseHead, RuleId, TrailerSection } from '../../native-free-parser/index.ts'
-import { assert } from '../core/assert.ts'
+import { BodyKind, encodeTrailers, FieldKind, lastChunk, ParseError } from '../../native-free-parser/index.ts'
+import type { RequestHead, ResponseContext, ResponseHead, RuleId, TrailerSection } from '../../native-free-parser/index.ts'
+import { assert, contradiction } from '../core/assert.ts'
 import { errorTable, type ExchangeErrorCode, type ProxyError } from '../core/errors.ts'
 import { Deadline, type DeadlineOwner } from '../core/timers.ts'
 import { HoldReason } from '../net/hold.ts'
+import type { ExchangeSummary } from '../observe/exchange-summary.ts'
 import type { ConnectionUser, UpstreamConnection, UpstreamLoss } from '../upstream/connection.ts'
 import { Waiter, type Pool } from '../upstream/pool.ts'
 import type { ClientSide } from './client-side.ts'
 import type { ExchangeEnvironment } from './environment.ts'
-import { forwardRequest, isIdempotent, readMaxForwards, refuseLoop } from './forward-request.ts'
+import { forwardRequest, isIdempotent, readMaxForwards, readUpgrade, refuseLoop, type ForwardOptions } from './forward-request.ts'
 import { forwardFinal, forwardInterim, responseFraming, type ResponseFraming } from './forward-response.ts'
 import { encodeLocalResponse, type LocalResponse } from './local-response.ts'
 import { settle, type RequestHalf, type ResponseHalf } from './settle.ts'
@@ -47,6 +48,8 @@ const legalMoves: Readonly<Record<ExchangeState, readonly ExchangeState[]>> = {
 
 const noTries: readonly Pool[] = Object.freeze([])
 const noNames: readonly string[] = Object.freeze([])
+const answer: ResponseContext = Object.freeze({ toHead: false, offered: noNames })
+const answerToHead: ResponseContext = Object.freeze({ toHead: true, offered: noNames })
 let exchangeNumber = 0
 
 export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
@@ -68,7 +71,8 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #minorVersion = 1
   #isChunked = false
   #persists = false
-  #offered = noNames
+  #context = answer
+  #forwardOptions: ForwardOptions | undefined
   #nominated = noNames
   #awaitsContinue = false
 
@@ -103,7 +107,6 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
 
   // For the summary.
   #startedAt = 0
-  #startedWallAt = 0
   #headAt = -1
   #connectedAt = -1
   #responseAt = -1
@@ -150,7 +153,6 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     const { wheel, config } = this.#environment
     this.#to(ExchangeState.HEAD)
     this.#startedAt = wheel.clock.now()
-    this.#startedWallAt = wheel.clock.wallNow()
     this.#request = 'open'
     this.#response = 'open'
     this.#id = ''
@@ -209,13 +211,9 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     refuseLoop(head, config.via)
     const maxForwards = readMaxForwards(head)
     if (maxForwards === 0) return this.#answerLast()
-    const { head: text, offered } = forwardRequest(
-      head,
-      { via: config.via, forwarded: config.forwarded, defaultHost: this.#environment.upstreams.name, clientAddress: config.forwarded === 'off' ? '' : this.#client.socket.remoteAddress },
-      maxForwards,
-    )
-    this.#requestHead = text
-    this.#offered = offered
+    const offered = readUpgrade(head)
+    this.#requestHead = forwardRequest(head, (this.#forwardOptions ??= this.#describeForwarding()), offered, maxForwards)
+    this.#context = offered.length === 0 ? (head.method === 'HEAD' ? answerToHead : answer) : { toHead: head.method === 'HEAD', offered: offered.map((protocol) => protocol.toLowerCase()) }
     this.#canReplay = isIdempotent(head.method)
     this.#acquire(false)
   }
@@ -339,7 +337,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#responseAt = wheel.clock.now()
     this.#status = head.status
     this.#canReplay = false
-    this.#replay.length = 0
+    if (this.#replay.length > 0) this.#replay.length = 0
     if (head.status === 101) {
       // RFC 9110 section 7.8: a server switches only after it has had the whole request.
       if (this.#request !== 'complete') throw new ParseError('H1-SWITCH-UNASKED', 0)
@@ -351,7 +349,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     // An error before the end of the request says that the rest is not wanted: do not make the client send it all.
     if (this.#framing === 'close' || this.#environment.isDraining || (this.#request === 'open' && head.status >= 400)) this.#persists = false
     const connection = this.#persists ? (this.#minorVersion === 0 ? 'keep-alive' : '') : 'close'
-    this.#responseHead += forwardFinal(head, this.#framing, connection, config.via, this.#environment.httpDate())
+    this.#responseHead += forwardFinal(head, this.#framing, connection, config.via, head.has(FieldKind.DATE) ? '' : this.#environment.httpDate())
   }
 
   onResponseBody(_bytes: Uint8Array, start: number, end: number): void {
@@ -422,8 +420,13 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   #to(next: ExchangeState): void {
-    assert(legalMoves[this.#state].includes(next), `exchange ${this.#state} -> ${next}`)
+    if (!legalMoves[this.#state].includes(next)) contradiction(`exchange ${this.#state} -> ${next}`)
     this.#state = next
+  }
+
+  #describeForwarding(): ForwardOptions {
+    const { config, upstreams } = this.#environment
+    return { via: config.via, forwarded: config.forwarded, defaultHost: upstreams.name, clientAddress: this.#client.socket.remoteAddress }
   }
 
   #requestId(): string {
@@ -458,7 +461,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#to(ExchangeState.RUNNING)
     this.#upstream = connection
     connection.assign(this)
-    connection.expect({ toHead: this.#method === 'HEAD', offered: this.#offered })
+    connection.expect(this.#context)
     this.#connectedAt = this.#environment.wheel.clock.now()
     this.#upstreamId = connection.id
     this.#reused = connection.uses > 1
@@ -611,19 +614,24 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   /** The one way in which an exchange ends. */
   #end(then: 'next' | 'close' | 'reset'): void {
     const { wheel } = this.#environment
-    const wasTunnel = this.#switches
     this.#to(ExchangeState.NONE)
     wheel.disarm(this.#deadline)
     wheel.disarm(this.#totalDeadline)
     this.#environment.requestBatch.clear()
-    this.#pending.length = 0
-    this.#replay.length = 0
+    if (this.#pending.length > 0) this.#pending.length = 0
+    if (this.#replay.length > 0) this.#replay.length = 0
     this.#pool = undefined
-    this.#offered = noNames
-    const now = wheel.clock.now()
-    this.#environment.onExchangeEnd({
+    this.#environment.onExchangeEnd(this)
+    this.#client.onExchangeEnd(then)
+  }
+
+  /** What is known of the exchange that has just ended. */
+  summarize(): ExchangeSummary {
+    const { clock } = this.#environment.wheel
+    const totalMs = clock.now() - this.#startedAt
+    return {
       id: this.#requestId(),
-      startedAt: this.#startedWallAt,
+      startedAt: clock.wallNow() - totalMs,
       client: this.#client.socket.remote,
       method: this.#method,
       target: this.#target,
@@ -638,13 +646,12 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       headMs: this.#headAt < 0 ? -1 : this.#headAt - this.#startedAt,
       upstreamMs: this.#connectedAt < 0 ? -1 : this.#connectedAt - this.#headAt,
       responseMs: this.#responseAt < 0 ? -1 : this.#responseAt - this.#connectedAt,
-      totalMs: now - this.#startedAt,
+      totalMs,
       termination: this.#termination,
       error: this.#error,
       rule: this.#rule,
-      tunnel: wasTunnel,
-    })
-    this.#client.onExchangeEnd(then)
+      tunnel: this.#switches,
+    }
   }
 
   /** The client's connection is closed for good: nothing of this object stays in the wheel. */

@@ -15,24 +15,15 @@ export interface ForwardOptions {
   readonly clientAddress: string
 }
 
-export interface ForwardedRequest {
-  /** The head for the upstream, latin-1. */
-  readonly head: string
-  /** Lower-case names of the protocols that are offered. */
-  readonly offered: readonly string[]
-}
-
-/** The head for the upstream. Throws ParseError H1-VIA-LOOP or H1-MAX-FORWARDS. */
-export function forwardRequest(head: RequestHead, options: ForwardOptions, maxForwards: number): ForwardedRequest {
+/** The head for the upstream, latin-1. `offered`: the protocols of `readUpgrade`. `maxForwards`: as read, -1 where it does not count. */
+export function forwardRequest(head: RequestHead, options: ForwardOptions, offered: readonly string[], maxForwards: number): string {
   encoding.via = options.via
   encoding.defaultHost = options.defaultHost
   encoding.maxForwards = maxForwards < 0 ? '' : String(maxForwards - 1)
   encoding.acceptsTrailers = head.connection.te && head.has(FieldKind.TE) && acceptsTrailers(head)
   encoding.forwarded = options.forwarded === 'off' ? '' : describeClient(head, options.forwarded, options.clientAddress)
-  const offered = head.connection.upgrade ? readUpgrade(head) : noProtocols
-  encoding.upgrade = offered.join(', ')
-  const lowerCase = offered.length === 0 ? noProtocols : offered.map((protocol) => protocol.toLowerCase())
-  return { head: encodeRequestHead(head, encoding), offered: lowerCase }
+  encoding.upgrade = offered.length === 0 ? '' : offered.join(', ')
+  return encodeRequestHead(head, encoding)
 }
 
 /** A request that names this proxy in Via has been here before. Throws ParseError H1-VIA-LOOP. */
@@ -76,8 +67,8 @@ export function isIdempotent(method: string): boolean {
  * The protocols to offer on. Not h2c: that would hand the upstream connection to a protocol in which this proxy sees no requests.
  * Not from a 1.0 client, for whom Upgrade does not exist.
  */
-function readUpgrade(head: RequestHead): readonly string[] {
-  if (head.minorVersion === 0) return noProtocols
+export function readUpgrade(head: RequestHead): readonly string[] {
+  if (!head.connection.upgrade || head.minorVersion === 0) return noProtocols
   const offered: string[] = []
   for (let i = 0; i < head.count; i++) {
     if (head.kinds[i] !== FieldKind.UPGRADE) continue

@@ -5,7 +5,7 @@
  */
 import { ParseError, ParserState, MessageParser, FieldKind, BodyKind } from '../../native-free-parser/index.ts'
 import type { MessageHandler, ResponseContext, ResponseHead, TrailerSection } from '../../native-free-parser/index.ts'
-import { assert } from '../core/assert.ts'
+import { contradiction } from '../core/assert.ts'
 import { ProxyError, type ExchangeErrorCode } from '../core/errors.ts'
 import type { Deadline, DeadlineOwner } from '../core/timers.ts'
 import { Deadline as DeadlineClass } from '../core/timers.ts'
@@ -133,7 +133,7 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
 
   /** Begins an exchange. */
   assign(user: ConnectionUser): void {
-    assert(this.#state === ConnectionState.IDLE || this.#state === ConnectionState.CONNECTING, `assign in state ${this.#state}`)
+    if (this.#state !== ConnectionState.IDLE && this.#state !== ConnectionState.CONNECTING) contradiction(`assign in state ${this.#state}`)
     this.#state = ConnectionState.BUSY
     this.#user = user
     this.#environment.wheel.disarm(this.#readDeadline)
@@ -151,7 +151,7 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
 
   /** Goes back to the pool. The exchange is over, and nothing of it is left. */
   idle(): void {
-    assert(this.#state === ConnectionState.BUSY || this.#state === ConnectionState.CONNECTING, `idle in state ${this.#state}`)
+    if (this.#state !== ConnectionState.BUSY && this.#state !== ConnectionState.CONNECTING) contradiction(`idle in state ${this.#state}`)
     this.#state = ConnectionState.IDLE
     this.#user = undefined
     this.#environment.wheel.disarm(this.#writeDeadline)
@@ -177,7 +177,7 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
 
   /** From now on bytes go through as they are. */
   becomeTunnel(): void {
-    assert(this.#state === ConnectionState.BUSY, `tunnel in state ${this.#state}`)
+    if (this.#state !== ConnectionState.BUSY) contradiction(`tunnel in state ${this.#state}`)
     this.#state = ConnectionState.TUNNEL
     this.#environment.wheel.remove(this.#readDeadline)
     this.#environment.wheel.remove(this.#writeDeadline)
