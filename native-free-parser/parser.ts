@@ -4,6 +4,7 @@
  * validation; bodies are framed here. The parser owns no socket and no clock, and keeps nothing of the bytes it is given but the head
  * or trailer section it is in the middle of.
  */
+import { Buffer } from 'node:buffer'
 import { ChunkDecoder, type TrailerSection } from './chunk-decoder.ts'
 import { ParseError, ParserUsageError } from './errors.ts'
 import { explainHeadFault } from './fault-table.ts'
@@ -12,7 +13,7 @@ import { BodyKind, RequestHead, ResponseHead } from './head.ts'
 import { defaultRequestLimits, defaultResponseLimits, type ParserLimits } from './limits.ts'
 import { validateRequest } from './validate-request.ts'
 import { validateResponse } from './validate-response.ts'
-import { Engine, HeadSpans, LlhttpErrno, readBufferBytes, type MessageKind } from './wasm/engine.ts'
+import { Engine, HeadSpans, LlhttpErrno, readBufferBytes, spanWidth, type MessageKind } from './wasm/engine.ts'
 
 /** States in life order. */
 export const ParserState = {
@@ -303,7 +304,7 @@ export class MessageParser<Kind extends MessageKind = MessageKind> {
       this.#engine.release(this.#slot, this.#generation)
       this.#slot = -1
     }
-    if (this.#spans !== undefined) this.#engine.giveSpans(this.kind, this.#spans)
+    if (this.#spans !== undefined) this.#engine.giveSpans(this.#spans)
     this.#spans = undefined
     this.#headText = undefined
     this.#tabRepairs = 0
@@ -386,7 +387,7 @@ export class MessageParser<Kind extends MessageKind = MessageKind> {
       this.#handler.onHead(head as HeadOf<Kind>)
     }
     if (this.#spans !== undefined) {
-      engine.giveSpans(this.kind, this.#spans)
+      engine.giveSpans(this.#spans)
       this.#spans = undefined
     }
     if (this.#state === ParserState.COMPLETE) this.#handler.onMessageComplete()
@@ -452,28 +453,37 @@ function latin1(bytes: Uint8Array, start: number, end: number): string {
 export class ParserEngine extends Engine {
   readonly requestHead = new RequestHead()
   readonly responseHead = new ResponseHead()
-  readonly #shared: Record<MessageKind, HeadSpans> = { request: new HeadSpans(0), response: new HeadSpans(0) }
-  readonly #spare: Record<MessageKind, HeadSpans[]> = { request: [], response: [] }
+  // One of each for requests and responses: a request may be parsed while the spans of a response are in use, and the other way round.
+  #requestSpans = new HeadSpans(0)
+  #responseSpans = new HeadSpans(0)
+  readonly #spare: HeadSpans[] = []
 
   /** The offset array for a head that starts and ends in one read. */
   sharedSpans(kind: MessageKind, fields: number): HeadSpans {
-    let spans = this.#shared[kind]
-    if (spans.fields.length < fields * 4) this.#shared[kind] = spans = new HeadSpans(fields)
+    let spans = kind === 'request' ? this.#requestSpans : this.#responseSpans
+    if (spans.fields.length < fields * spanWidth) this.#share(kind, (spans = new HeadSpans(fields)))
     spans.clear()
     return spans
   }
 
   /** The shared array becomes the property of one parser; another takes its place. */
   takeSpans(kind: MessageKind, spans: HeadSpans): HeadSpans {
-    this.#shared[kind] = this.#spare[kind].pop() ?? new HeadSpans(spans.fields.length / 4)
+    this.#share(kind, this.#spare.pop() ?? new HeadSpans(0))
     return spans
   }
 
-  giveSpans(kind: MessageKind, spans: HeadSpans): void {
+  giveSpans(spans: HeadSpans): void {
     // A few are worth keeping; a burst of slow heads should not hold its memory for ever.
-    if (this.#spare[kind].length < 64) this.#spare[kind].push(spans)
+    if (this.#spare.length < sparesMax) this.#spare.push(spans)
+  }
+
+  #share(kind: MessageKind, spans: HeadSpans): void {
+    if (kind === 'request') this.#requestSpans = spans
+    else this.#responseSpans = spans
   }
 }
+
+const sparesMax = 64
 
 let defaultEngine: ParserEngine | undefined
 

@@ -3,6 +3,7 @@
  * every byte, is not touched in the wheel at all; its bucket finds out when its turn comes. Nothing fires early; it fires at most a tick
  * late. The clock is a parameter, so a simulation can turn the wheel by hand.
  */
+import { performance } from 'node:perf_hooks'
 import { assert } from './assert.ts'
 
 export interface Clock {

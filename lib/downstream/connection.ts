@@ -28,12 +28,19 @@ export const ConnectionState = {
 } as const
 export type ConnectionState = (typeof ConnectionState)[keyof typeof ConnectionState]
 
-const legalMoves: Readonly<Record<ConnectionState, readonly ConnectionState[]>> = {
-  idle: ['busy', 'lingering', 'closed'],
-  busy: ['idle', 'tunnel', 'lingering', 'closed'],
-  tunnel: ['lingering', 'closed'],
-  lingering: ['closed'],
-  closed: [],
+function isLegalMove(from: ConnectionState, to: ConnectionState): boolean {
+  switch (from) {
+    case ConnectionState.IDLE:
+      return to !== ConnectionState.IDLE && to !== ConnectionState.TUNNEL
+    case ConnectionState.BUSY:
+      return to !== ConnectionState.BUSY
+    case ConnectionState.TUNNEL:
+      return to === ConnectionState.LINGERING || to === ConnectionState.CLOSED
+    case ConnectionState.LINGERING:
+      return to === ConnectionState.CLOSED
+    case ConnectionState.CLOSED:
+      return false
+  }
 }
 
 /** How often the minimum rate of a body is looked at. */
@@ -245,7 +252,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
   }
 
   #to(next: ConnectionState): void {
-    if (!legalMoves[this.#state].includes(next)) contradiction(`client connection ${this.#state} -> ${next}`)
+    if (!isLegalMove(this.#state, next)) contradiction(`client connection ${this.#state} -> ${next}`)
     this.#state = next
   }
 

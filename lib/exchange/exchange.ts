@@ -37,13 +37,20 @@ export const ExchangeState = {
 } as const
 export type ExchangeState = (typeof ExchangeState)[keyof typeof ExchangeState]
 
-const legalMoves: Readonly<Record<ExchangeState, readonly ExchangeState[]>> = {
-  none: ['head'],
-  head: ['waiting', 'running', 'none'],
-  waiting: ['running', 'none'],
-  running: ['waiting', 'discarding', 'tunnel', 'none'],
-  discarding: ['none'],
-  tunnel: ['none'],
+function isLegalMove(from: ExchangeState, to: ExchangeState): boolean {
+  switch (from) {
+    case ExchangeState.NONE:
+      return to === ExchangeState.HEAD
+    case ExchangeState.HEAD:
+      return to === ExchangeState.RUNNING || to === ExchangeState.WAITING || to === ExchangeState.NONE
+    case ExchangeState.WAITING:
+      return to === ExchangeState.RUNNING || to === ExchangeState.NONE
+    case ExchangeState.RUNNING:
+      return to !== ExchangeState.HEAD && to !== ExchangeState.RUNNING
+    case ExchangeState.DISCARDING:
+    case ExchangeState.TUNNEL:
+      return to === ExchangeState.NONE
+  }
 }
 
 const noTries: readonly Pool[] = Object.freeze([])
@@ -86,8 +93,9 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   readonly #pending: (string | Buffer)[] = []
   #requestHead = ''
   #requestTail = ''
-  /** What was sent, for one retry; meaningful while `#canReplay`. */
-  readonly #replay: (string | Buffer)[] = []
+  /** What was sent, for one retry, while `#canReplay`: the first piece, which is mostly the only one, and the others. */
+  #replayFirst: string | Buffer = ''
+  readonly #replayRest: (string | Buffer)[] = []
   #replayBytes = 0
   #canReplay = false
   #discardedBytes = 0
@@ -337,7 +345,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#responseAt = wheel.clock.now()
     this.#status = head.status
     this.#canReplay = false
-    if (this.#replay.length > 0) this.#replay.length = 0
+    this.#forgetReplay()
     if (head.status === 101) {
       // RFC 9110 section 7.8: a server switches only after it has had the whole request.
       if (this.#request !== 'complete') throw new ParseError('H1-SWITCH-UNASKED', 0)
@@ -420,7 +428,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   #to(next: ExchangeState): void {
-    if (!legalMoves[this.#state].includes(next)) contradiction(`exchange ${this.#state} -> ${next}`)
+    if (!isLegalMove(this.#state, next)) contradiction(`exchange ${this.#state} -> ${next}`)
     this.#state = next
   }
 
@@ -478,8 +486,14 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #remember(data: string | Buffer): void {
     this.#replayBytes += data.length
     this.#canReplay = this.#reused && this.#replayBytes <= this.#environment.config.limits.replayBytes
-    if (this.#canReplay) this.#replay.push(data)
-    else this.#replay.length = 0
+    if (!this.#canReplay) this.#forgetReplay()
+    else if (this.#replayFirst === '') this.#replayFirst = data
+    else this.#replayRest.push(data)
+  }
+
+  #forgetReplay(): void {
+    this.#replayFirst = ''
+    if (this.#replayRest.length > 0) this.#replayRest.length = 0
   }
 
   /**
@@ -494,7 +508,8 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#retried = true
     this.#retries++
     this.#canReplay = false
-    this.#pending.push(...this.#replay.splice(0))
+    this.#pending.push(this.#replayFirst, ...this.#replayRest)
+    this.#forgetReplay()
     this.#to(ExchangeState.WAITING)
     this.#client.hold.free(HoldReason.SINK_FULL)
     this.#client.hold.hold(HoldReason.NO_SINK)
@@ -619,7 +634,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     wheel.disarm(this.#totalDeadline)
     this.#environment.requestBatch.clear()
     if (this.#pending.length > 0) this.#pending.length = 0
-    if (this.#replay.length > 0) this.#replay.length = 0
+    this.#forgetReplay()
     this.#pool = undefined
     this.#environment.onExchangeEnd(this)
     this.#client.onExchangeEnd(then)

@@ -3,6 +3,7 @@
  * all chunks of a read, leave in one write. The octets are ranges of the borrowed read buffer: a batch is encoded, and so copied once,
  * before the read's callback returns.
  */
+import { Buffer } from 'node:buffer'
 import { encodeChunkHead } from '../../native-free-parser/index.ts'
 
 /** Up to this size a string costs less than a buffer: measured, the difference is gone at 4 KiB. */

@@ -3,6 +3,7 @@
  * sockets, so that a read allocates nothing and copies nothing. An accepted socket has no such option; its handle is taken over by a
  * socket that has. Where that does not work (no libuv handle inside), the socket is read with 'data' events instead.
  */
+import type { Buffer } from 'node:buffer'
 import net from 'node:net'
 import { formatAddress, type Address } from '../core/options.ts'
 import { systemClock } from '../core/timers.ts'
@@ -40,8 +41,12 @@ export class RawSocket implements ByteSocket, DirectWriter {
   #paused = false
   #resting = false
   #error: Error | undefined
+  /** Where writes go past the stream; null while connecting, after the end, and where that does not work. */
+  #handle: StreamHandle | null = null
   /** Writes past the stream of which libuv still has a part. */
   #queuedWrites = 0
+  /** The stream has a rest of what was written through it. */
+  #isStreamBusy = false
 
   /** Takes over a socket that a server has just accepted and not yet read from (`pauseOnConnect`). */
   static accept(accepted: net.Socket, read: ReadOptions, handlerOf: (socket: RawSocket) => SocketHandler): RawSocket {
@@ -77,6 +82,7 @@ export class RawSocket implements ByteSocket, DirectWriter {
     this.#read = read
     this.#remote = remote
     socket.owner = this
+    if (!socket.connecting) this.#handle = socket._handle
     this.handler = handlerOf(this)
     socket.on('end', onEnd).on('drain', onDrain).on('error', onError).on('close', onClose)
   }
@@ -90,30 +96,29 @@ export class RawSocket implements ByteSocket, DirectWriter {
   }
 
   get unsentBytes(): number {
-    const { writableLength } = this.#socket
+    if (!this.#isStreamBusy && this.#queuedWrites === 0) return 0
     // libuv's own queue shrinks with every partial write; the stream's count only when a write is complete.
-    return writableLength === 0 && this.#queuedWrites === 0 ? 0 : writableLength + (this.#socket._handle?.writeQueueSize ?? 0)
+    return this.#socket.writableLength + (this.#socket._handle?.writeQueueSize ?? 0)
   }
 
   write(data: string | Buffer): boolean {
+    const handle = this.#handle
+    if (handle !== null && this.#queuedWrites === 0 && !this.#isStreamBusy && isReady()) return this.#writeDirectly(handle, data)
     const socket = this.#socket
     // A write after the end is the peer's doing, not a fault: its close is on the way.
     if (!socket.writable) return true
-    const handle = socket._handle
-    if (handle !== null && !socket.connecting && socket.writableLength === 0 && this.#queuedWrites === 0) {
-      if (isReady()) return this.#writeDirectly(handle, data)
-      learnFrom(handle)
-    }
+    if (handle !== null) learnFrom(handle)
     if (typeof data === 'string') socket.write(data, 'latin1')
     else socket.write(data)
-    return socket.writableLength === 0 && this.#queuedWrites === 0
+    this.#isStreamBusy = socket.writableLength > 0
+    return !this.#isStreamBusy && this.#queuedWrites === 0
   }
 
   onDirectWriteComplete(error: Error | undefined): void {
     this.#queuedWrites--
     if (error !== undefined) {
       if (!this.#socket.destroyed) this.#socket.destroy(error)
-    } else if (this.#socket.writableLength === 0 && this.#queuedWrites === 0) this.notify('onDrain')
+    } else if (!this.#isStreamBusy && this.#queuedWrites === 0) this.notify('onDrain')
   }
 
   #writeDirectly(handle: StreamHandle, data: string | Buffer): boolean {
@@ -123,6 +128,7 @@ export class RawSocket implements ByteSocket, DirectWriter {
       this.#queuedWrites++
       return false
     }
+    this.#handle = null
     this.#socket.destroy(rest)
     return true
   }
@@ -138,14 +144,17 @@ export class RawSocket implements ByteSocket, DirectWriter {
   }
 
   end(): void {
+    this.#handle = null
     this.#socket.end()
   }
 
   destroy(): void {
+    this.#handle = null
     this.#socket.destroy()
   }
 
   reset(): void {
+    this.#handle = null
     this.#socket.resetAndDestroy()
   }
 
@@ -187,14 +196,21 @@ export class RawSocket implements ByteSocket, DirectWriter {
   }
 
   drained(): void {
-    if (this.#queuedWrites === 0) this.notify('onDrain')
+    this.#isStreamBusy = this.#socket.writableLength > 0
+    if (!this.#isStreamBusy && this.#queuedWrites === 0) this.notify('onDrain')
   }
 
   failed(error: Error): void {
     this.#error = error
   }
 
+  connected(): void {
+    this.#handle = this.#socket._handle
+    this.notify('onConnect')
+  }
+
   closed(): void {
+    this.#handle = null
     systemClock.refresh()
     try {
       this.handler.onClose(this.#error)
@@ -216,7 +232,7 @@ function onDataEvent(this: OwnedSocket, chunk: Buffer): void {
 }
 
 function onConnect(this: OwnedSocket): void {
-  this.owner.notify('onConnect')
+  this.owner.connected()
 }
 
 function onEnd(this: OwnedSocket): void {

@@ -6,6 +6,7 @@
  * llhttp is used for heads only: it is stopped behind the empty line of every head. Its callbacks record offsets and do nothing
  * else; nothing of a caller runs while WebAssembly is on the stack, so there is no re-entrance.
  */
+import { Buffer } from 'node:buffer'
 import { invariant, ParserUsageError } from '../errors.ts'
 import { llhttpBase64 } from './llhttp-bytes.ts'
 
@@ -90,7 +91,8 @@ export class Engine {
   readonly #words: Int32Array
   readonly #readAddress: number
   readonly #copyAddress: number
-  readonly #prototypes: Record<MessageKind, number>
+  readonly #requestPrototype: number
+  readonly #responsePrototype: number
   /** Where a head is parsed that has not outlived one read. */
   readonly #current: number
   readonly #slab: number
@@ -127,7 +129,8 @@ export class Engine {
       invariant(address > 0 && address % 8 === 0, `malloc(${bytes}) gave ${address}`)
       return address
     }
-    this.#prototypes = { request: exports.llhttp_alloc(LlhttpType.request), response: exports.llhttp_alloc(LlhttpType.response) }
+    this.#requestPrototype = exports.llhttp_alloc(LlhttpType.request)
+    this.#responsePrototype = exports.llhttp_alloc(LlhttpType.response)
     this.#current = allocate(parserBytes)
     this.#slab = allocate(Math.max(1, slots) * parserBytes)
     this.#readAddress = allocate(readBufferBytes)
@@ -156,7 +159,7 @@ export class Engine {
 
   /** Starts a head: the current parser state becomes that of a fresh parser. */
   begin(kind: MessageKind): void {
-    const prototype = this.#prototypes[kind]
+    const prototype = kind === 'request' ? this.#requestPrototype : this.#responsePrototype
     this.#memory.copyWithin(this.#current, prototype, prototype + parserBytes)
   }
 
