@@ -94,6 +94,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   readonly #date: HttpDate
   readonly #refusals: LogBudget
   readonly #full: LogBudget
+  readonly #failures: LogBudget
   #environment: DownstreamEnvironment | undefined
   #upstreams: UpstreamGroup | undefined
   #origin: EmbeddedOrigin | undefined
@@ -119,6 +120,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     this.#date = new HttpDate(systemClock)
     this.#refusals = new LogBudget(systemClock)
     this.#full = new LogBudget(systemClock)
+    this.#failures = new LogBudget(systemClock)
     this.#read = {
       buffer: this.#engine.readBuffer,
       turnBytes: limits.turnBytes,
@@ -311,7 +313,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
 
   #onListenerError(error: Error): void {
     // EMFILE and its like: the connection is lost, the listener goes on.
-    this.#logger.error({ err: error }, 'a connection could not be accepted')
+    if (this.#failures.take()) this.#logger.error({ err: error, untold: this.#failures.untold }, 'a connection could not be accepted')
     if (this.listenerCount('error') > 0) this.emit('error', error)
   }
 

@@ -36,6 +36,20 @@ export const pathOctets = table("-._~!$&'()*+,;=:@/[]|", [digit, upper, lower])
 /** Query octets: path octets, "?", and what browsers leave bare in a query (WHATWG URL, query percent-encode set). "%" is data here. */
 export const queryOctets = table("-._~!$&'()*+,;=:@/?[]|\\^`{}%", [digit, upper, lower])
 
+/** SP or HTAB: what OWS and BWS are made of, RFC 9110 section 5.6.3. */
+export function isWhiteSpace(code: number): boolean {
+  return code === 0x20 || code === 0x09
+}
+
+/** Without surrounding OWS. A loop: a regular expression for this is quadratic in a run of white space. */
+export function trimWhiteSpace(text: string): string {
+  let start = 0
+  let end = text.length
+  while (start < end && isWhiteSpace(text.charCodeAt(start))) start++
+  while (end > start && isWhiteSpace(text.charCodeAt(end - 1))) end--
+  return text.substring(start, end)
+}
+
 /** Whether raw[start, end) equals `lowerCase` in any case. */
 export function equalsIgnoreCase(raw: string, start: number, end: number, lowerCase: string): boolean {
   if (end - start !== lowerCase.length) return false

@@ -3,7 +3,7 @@
  * line, its extensions or the trailer section, so it could neither limit nor judge them. Data is handed on as ranges of the input;
  * extensions are checked, counted and dropped; the trailer section is collected and checked as a whole.
  */
-import { hexOctets, quotedOctets, tokenOctets, valueOctets } from './characters.ts'
+import { hexOctets, quotedOctets, tokenOctets, trimWhiteSpace, valueOctets } from './characters.ts'
 import { ParseError } from './errors.ts'
 import type { ParserLimits } from './limits.ts'
 import type { RuleId } from './rules.ts'
@@ -112,7 +112,7 @@ export class ChunkDecoder {
       const colon = line.indexOf(':')
       const name = line.slice(0, colon)
       if (forbiddenTrailers.has(name.toLowerCase())) throw new ParseError('H1-TRAILER-FIELD', messageOffset)
-      rawFields.push(name, line.slice(colon + 1).replace(/^[ \t]+|[ \t]+$/g, ''))
+      rawFields.push(name, trimWhiteSpace(line.slice(colon + 1)))
     }
     return { rawFields }
   }

@@ -1,5 +1,5 @@
 /** The Connection field, RFC 9110 section 7.6.1. */
-import { equalsIgnoreCase, isToken } from './characters.ts'
+import { equalsIgnoreCase, isToken, isWhiteSpace } from './characters.ts'
 import { ParseError } from './errors.ts'
 import { FieldKind } from './field-kind.ts'
 import { noNominations, type MessageHead } from './head.ts'
@@ -36,10 +36,12 @@ export function readConnectionOptions(head: MessageHead): void {
   options.te = false
   options.nominated = noNominations
   if (!head.has(FieldKind.CONNECTION)) return
-  for (let i = 0; i < head.count; i++) if (head.kinds[i] === FieldKind.CONNECTION) readField(head, i)
+  const nominated: string[] = []
+  for (let i = 0; i < head.count; i++) if (head.kinds[i] === FieldKind.CONNECTION) readField(head, i, nominated)
+  if (nominated.length > 0) options.nominated = nominated
 }
 
-function readField(head: MessageHead, index: number): void {
+function readField(head: MessageHead, index: number, nominated: string[]): void {
   const { raw, spans, connection } = head
   const end = spans[index * spanWidth + 3]!
   let start = spans[index * spanWidth + 2]!
@@ -59,13 +61,9 @@ function readField(head: MessageHead, index: number): void {
       else {
         if (!isToken(raw, from, to)) throw new ParseError('H1-CONNECTION-OPTION', from)
         const name = raw.substring(from, to).toLowerCase()
-        if (!endToEnd.has(name)) connection.nominated = [...connection.nominated, name]
+        if (!endToEnd.has(name)) nominated.push(name)
       }
     }
     start = stop + 1
   }
-}
-
-function isWhiteSpace(code: number): boolean {
-  return code === 0x20 || code === 0x09
 }

@@ -4,6 +4,7 @@
  * messages of its kind of one engine: it is valid during the callback that hands it over, and a receiver that keeps anything copies
  * it (strings taken from it stay valid).
  */
+import { isWhiteSpace } from './characters.ts'
 import { fieldKind, FieldKind } from './field-kind.ts'
 import { spanWidth, type HeadSpans } from './wasm/engine.ts'
 
@@ -103,10 +104,6 @@ export class MessageHead {
       }
     }
   }
-}
-
-function isWhiteSpace(code: number): boolean {
-  return code === 0x20 || code === 0x09
 }
 
 export class RequestHead extends MessageHead {

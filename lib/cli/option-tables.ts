@@ -2,6 +2,7 @@
  * The rows of the option tables as command-line flags and as the tables of the README, so that a default is written down once. Pure:
  * it parses single values and renders text, and knows neither yargs nor files.
  */
+import { ruleTable } from '../../native-free-parser/index.ts'
 import { errorTable, ProxyError } from '../core/errors.ts'
 import { limitTable, poolTable, timeoutTable, type NumberRow } from '../core/options.ts'
 import { formatDuration, formatSize, parseDuration, parseSize } from '../core/units.ts'
@@ -41,7 +42,7 @@ export function readNumber(flag: NumberFlag, text: string): number {
   return value
 }
 
-export const tableNames = ['timers', 'limits', 'pool', 'errors'] as const
+export const tableNames = ['timers', 'limits', 'pool', 'errors', 'rules'] as const
 export type TableName = (typeof tableNames)[number]
 
 /** A Markdown table without a newline at its end. */
@@ -63,6 +64,11 @@ export function renderTable(name: TableName): string {
           `\`${row.termination}\``,
           row.doc,
         ]),
+      )
+    case 'rules':
+      return renderRows(
+        ['Rule', 'Status', 'Section', 'Refuses'],
+        Object.entries(ruleTable).map(([id, row]) => [`\`${id}\``, String(row.status), row.section, row.refuses]),
       )
   }
 }

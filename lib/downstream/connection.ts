@@ -331,7 +331,9 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
 
   #keepAhead(bytes: Buffer, start: number, end: number): void {
     const more = bytes.subarray(start, end)
-    this.#ahead = this.#ahead === undefined ? Buffer.from(more) : Buffer.concat([this.#ahead, more])
+    if (this.#ahead !== undefined) this.#ahead = Buffer.concat([this.#ahead, more])
+    // What was read ahead before is ours already; only the read buffer is borrowed.
+    else this.#ahead = bytes === this.#environment.parserEngine.readBuffer ? Buffer.from(more) : more
     this.hold.hold(HoldReason.PIPELINED)
   }
 

@@ -479,7 +479,8 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     if (this.#canReplay) this.#remember(data)
     const flushed = this.#upstream!.write(data)
     if (!flushed) this.#client.hold.hold(HoldReason.SINK_FULL)
-    if (this.#request === 'complete') this.#upstream!.awaitResponse()
+    // With both sides waiting, the server for the body and the client for a 100, it is the server's turn.
+    if (this.#request === 'complete' || this.#awaitsContinue) this.#upstream!.awaitResponse()
   }
 
   /** Keeps what is sent on a connection that may turn out to be closed already, as far as there is room. */
@@ -539,11 +540,13 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #goOn(): void {
     if (!this.#awaitsContinue) return
     this.#awaitsContinue = false
+    if (this.#request === 'open') this.#upstream!.awaitRequest()
     this.#client.awaitBody()
   }
 
   #startTunnel(): void {
     this.#to(ExchangeState.TUNNEL)
+    this.#environment.wheel.disarm(this.#totalDeadline)
     const upstream = this.#upstream!
     const ahead = this.#client.becomeTunnel()
     upstream.becomeTunnel()

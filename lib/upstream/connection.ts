@@ -175,6 +175,11 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
     if (this.#parser.state === ParserState.IDLE || this.#parser.state === ParserState.HEAD) this.#environment.wheel.arm(this.#readDeadline, 'responseHead', timeouts.responseHead)
   }
 
+  /** The rest of the request has to come first: until then the server owes nothing. */
+  awaitRequest(): void {
+    this.#environment.wheel.disarm(this.#readDeadline)
+  }
+
   /** From now on bytes go through as they are. */
   becomeTunnel(): void {
     if (this.#state !== ConnectionState.BUSY) contradiction(`tunnel in state ${this.#state}`)
