@@ -131,7 +131,9 @@ function resolveNumbers<R extends Rows>(table: R, given: Partial<Record<keyof R 
     }
     result[name] = value
   }
-  return Object.freeze(result) as Record<keyof R & string, number>
+  // V8 keeps an object that is filled key by key as a hash table, and a copy of it as a struct: these are read on
+  // every request.
+  return Object.freeze({ ...result }) as Record<keyof R & string, number>
 }
 
 function optionError(message: string): ProxyError {

@@ -3,18 +3,21 @@
  * than the system call's own preparation (measured: 1.4 µs a request of 17). What is left over is queued by libuv behind the handle, in
  * order with whatever the stream writes, and its completion is reported here.
  *
- * Node hands out the request class that its handles need only to its own streams: it is taken from the first write that a stream makes.
- * Until then, and wherever a handle is not what is expected, the stream is used.
+ * Node has two ways to ask a handle for a write. Up to version 24 its streams give the handle a request object, of a class that is handed
+ * out to nobody else; from version 26 on they give null, and get a request back when a rest is left over. Which one it is, and the class,
+ * is learned from the first write that a stream makes. Until then, and wherever a handle is not what is expected, the stream is used.
  */
 import { getSystemErrorName } from 'node:util'
+
+type WriteCall<Data> = (request: WriteRequest | null, data: Data) => number | WriteRequest
 
 /** What node's stream handles have and their types do not tell. */
 export interface StreamHandle {
   useUserBuffer?(buffer: Uint8Array): void
   /** Bytes that libuv has queued. */
   readonly writeQueueSize?: number
-  writeLatin1String?(request: WriteRequest, data: string): number
-  writeBuffer?(request: WriteRequest, data: Uint8Array): number
+  writeLatin1String?: WriteCall<string>
+  writeBuffer?: WriteCall<Uint8Array>
 }
 
 /** Told when a write that was left over is with the kernel, or has failed. */
@@ -30,21 +33,26 @@ interface WriteRequest {
   /** Keeps the data alive while libuv has it. */
   buffer: string | Uint8Array | null
   writer: DirectWriter | undefined
+  /** Where the handle gives the request: how the write ended, when it ended before it was given. */
+  writeStatus?: number | null
 }
 
-type WriteRequestClass = new () => WriteRequest
-
-let requestClass: WriteRequestClass | undefined
+/** Makes the request that goes into a call; null where the handle makes its own. Undefined: not learned yet. */
+let makeRequest: (() => WriteRequest) | null | undefined
 /** A request that was not needed because its write was complete at once; it serves the next one. */
 let spare: WriteRequest | undefined
 
 /** Learns the request class from the next write that the stream makes on this handle. */
 export function learnFrom(handle: StreamHandle): void {
-  if (requestClass !== undefined || !canWriteDirectly(handle)) return
-  const learn = (request: WriteRequest): void => {
-    requestClass = request.constructor as WriteRequestClass
+  if (makeRequest !== undefined || !canWriteDirectly(handle)) return
+  const learn = (request: WriteRequest | null): void => {
     delete handle.writeLatin1String
     delete handle.writeBuffer
+    if (request === null) makeRequest = null
+    else {
+      const RequestClass = request.constructor as new () => WriteRequest
+      makeRequest = () => prepare(new RequestClass())
+    }
   }
   handle.writeLatin1String = (request, data) => {
     learn(request)
@@ -61,7 +69,7 @@ function canWriteDirectly(handle: StreamHandle): boolean {
 }
 
 export function isReady(): boolean {
-  return requestClass !== undefined
+  return makeRequest !== undefined
 }
 
 /**
@@ -69,24 +77,29 @@ export function isReady(): boolean {
  * error.
  */
 export function writeDirectly(handle: StreamHandle, data: string | Buffer, writer: DirectWriter): Error | 'queued' | undefined {
-  const request = spare ?? makeRequest()
+  const given = makeRequest === null ? null : (spare ?? makeRequest!())
   spare = undefined
-  request.handle = handle
-  const status = typeof data === 'string' ? handle.writeLatin1String!(request, data) : handle.writeBuffer!(request, data)
-  if (status !== 0) return systemError(status)
-  if (handle.writeQueueSize === 0) {
-    spare = request
-    return undefined
+  if (given !== null) given.handle = handle
+  const answer = typeof data === 'string' ? handle.writeLatin1String!(given, data) : handle.writeBuffer!(given, data)
+  if (typeof answer === 'number') {
+    if (answer !== 0) return systemError(answer)
+    if (given === null) return undefined
+    if (handle.writeQueueSize === 0) {
+      spare = given
+      return undefined
+    }
   }
+  const request = given ?? prepare(answer as WriteRequest)
+  request.handle = handle
+  if (typeof request.writeStatus === 'number') return request.writeStatus < 0 ? systemError(request.writeStatus) : undefined
   request.writer = writer
   request.buffer = data
   return 'queued'
 }
 
-function makeRequest(): WriteRequest {
-  const request = new requestClass!()
+function prepare(request: WriteRequest): WriteRequest {
   request.oncomplete = onComplete
-  request.async = false
+  request.async = true
   request.bytes = 0
   request.buffer = null
   request.writer = undefined
