@@ -47,7 +47,7 @@ export function isSameProcess(mark: ProcessMark): boolean {
 export function cpuTimeOfTree(rootPid: number): ReadonlyMap<number, CpuTime> {
   const microsPerTick = 1_000_000 / ticksPerSecond
   const tree = statTree(rootPid)
-  if (tree.length === 0 || tree[0].state === 'Z') throw new Error(`process ${rootPid} has ended`)
+  if (tree[0] === undefined || tree[0].state === 'Z') throw new Error(`process ${rootPid} has ended`)
   return new Map(
     tree.map((stat) => [stat.pid, { userMicros: stat.userTicks * microsPerTick, systemMicros: stat.systemTicks * microsPerTick }]),
   )
@@ -100,7 +100,7 @@ export function readCore(core: number): CoreTicks {
   // user nice system idle iowait irq softirq steal; guest time is part of user already.
   const fields = line.split(/\s+/).slice(1, 9).map(Number)
   const total = fields.reduce((sum, ticks) => sum + ticks, 0)
-  return { busy: total - fields[3] - fields[4], stolen: fields[7], total }
+  return { busy: total - fields[3]! - fields[4]!, stolen: fields[7]!, total }
 }
 
 /** The cores this process may run on (a container or taskset may have taken some away). */
@@ -108,7 +108,7 @@ export function allowedCores(): readonly number[] {
   const list = /^Cpus_allowed_list:\s+(\S+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1]
   if (list === undefined) throw new Error('/proc/self/status has no Cpus_allowed_list')
   return list.split(',').flatMap((range) => {
-    const [first, last] = range.split('-').map(Number)
+    const [first, last] = range.split('-').map(Number) as [first: number, last?: number]
     return Array.from({ length: (last ?? first) - first + 1 }, (_, index) => first + index)
   })
 }
@@ -147,7 +147,7 @@ function readStat(pid: number): ProcessStat | null {
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
   return {
     pid,
-    state: fields[0],
+    state: fields[0]!,
     parentPid: Number(fields[1]),
     userTicks: Number(fields[11]),
     systemTicks: Number(fields[12]),

@@ -73,9 +73,10 @@ export class ProcessSet implements AsyncDisposable {
   async start(options: StartOptions): Promise<StartedProcess> {
     if (this.#isEnding) throw new Error(`${options.name} was not started: the run is ending`)
     // taskset replaces itself by the program, so the pid is the program's own.
-    const pinned =
-      options.core === null ? [options.command, ...options.args] : ['taskset', '-c', String(options.core), options.command, ...options.args]
-    const child = spawn(pinned[0], pinned.slice(1), {
+    const isPinned = options.core !== null
+    const command = isPinned ? 'taskset' : options.command
+    const args = isPinned ? ['-c', String(options.core), options.command, ...options.args] : options.args
+    const child = spawn(command, args, {
       stdio: options.withChannel === true ? ['ignore', 'pipe', 'pipe', 'ipc'] : ['ignore', 'pipe', 'pipe'],
     })
     const pid = child.pid

@@ -177,7 +177,7 @@ class Connection {
     const answers = this.#answers
     if (answers.length === 0) return
     this.#answers = []
-    this.#socket.write(answers.length === 1 ? answers[0] : Buffer.concat(answers))
+    this.#socket.write(answers.length === 1 ? answers[0]! : Buffer.concat(answers))
     if (this.#socket.writableLength > unreadBytesMax) this.#socket.pause()
   }
 }

@@ -40,8 +40,8 @@ export function spread(values: readonly number[]): Spread {
   if (values.length === 0) throw new Error('a spread needs at least one value')
   const sorted = [...values].sort((a, b) => a - b)
   const middle = sorted.length >> 1
-  const median = sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
-  return { median, min: sorted[0], max: sorted.at(-1)! }
+  const median = sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+  return { median, min: sorted[0]!, max: sorted.at(-1)! }
 }
 
 export function spreadOf(rounds: readonly Round[], figure: FigureName): Spread {
@@ -53,5 +53,5 @@ export function spreadOf(rounds: readonly Round[], figure: FigureName): Spread {
  * steadier than the quotient of two medians.
  */
 export function ratioOf(rounds: readonly Round[], yardstick: readonly Round[], figure: FigureName): Spread {
-  return spread(rounds.map((round, index) => round[figure] / yardstick[index][figure]))
+  return spread(rounds.map((round, index) => round[figure] / yardstick[index]![figure]))
 }

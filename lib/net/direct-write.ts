@@ -39,9 +39,6 @@ interface WriteRequest {
 
 /** Makes the request that goes into a call; null where the handle makes its own. Undefined: not learned yet. */
 let makeRequest: (() => WriteRequest) | null | undefined
-/** A request that was not needed because its write was complete at once; it serves the next one. */
-let spare: WriteRequest | undefined
-
 /** Learns the request class from the next write that the stream makes on this handle. */
 export function learnFrom(handle: StreamHandle): void {
   if (makeRequest !== undefined || !canWriteDirectly(handle)) return
@@ -77,17 +74,15 @@ export function isReady(): boolean {
  * error.
  */
 export function writeDirectly(handle: StreamHandle, data: string | Buffer, writer: DirectWriter): Error | 'queued' | undefined {
-  const given = makeRequest === null ? null : (spare ?? makeRequest!())
-  spare = undefined
+  // One for each write, as node does: a request whose write was split stays attached even when libuv has sent the rest at once, and node
+  // aborts the process when it is given again.
+  const given = makeRequest === null ? null : makeRequest!()
   if (given !== null) given.handle = handle
   const answer = typeof data === 'string' ? handle.writeLatin1String!(given, data) : handle.writeBuffer!(given, data)
   if (typeof answer === 'number') {
     if (answer !== 0) return systemError(answer)
-    if (given === null) return undefined
-    if (handle.writeQueueSize === 0) {
-      spare = given
-      return undefined
-    }
+    // Sent, or a rest is with libuv: the handle does not say which, its queue does.
+    if (given === null || handle.writeQueueSize === 0) return undefined
   }
   const request = given ?? prepare(answer as WriteRequest)
   request.handle = handle

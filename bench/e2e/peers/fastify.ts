@@ -6,7 +6,7 @@
 import fastify from 'fastify'
 import httpProxy from '@fastify/http-proxy'
 
-const [port, upstreamPort] = process.argv.slice(2).map(Number)
+const [port, upstreamPort] = process.argv.slice(2).map(Number) as [port: number, upstreamPort: number]
 
 const app = fastify({ logger: false })
 await app.register(httpProxy, {

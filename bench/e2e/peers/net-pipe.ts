@@ -5,7 +5,7 @@
  */
 import { connect, createServer } from 'node:net'
 
-const [port, upstreamPort] = process.argv.slice(2).map(Number)
+const [port, upstreamPort] = process.argv.slice(2).map(Number) as [port: number, upstreamPort: number]
 
 const server = createServer({ noDelay: true }, (client) => {
   const upstream = connect({ port: upstreamPort, host: '127.0.0.1', noDelay: true })
