@@ -445,7 +445,8 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
     this.#exchange.dispose()
     this.#parser.dispose()
     this.#ahead = undefined
-    if (withReset) this.socket.reset()
+    // What is lost on the way must not look whole.
+    if (withReset || this.socket.unsentBytes > 0) this.socket.reset()
     else this.socket.destroy()
   }
 }

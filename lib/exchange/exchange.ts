@@ -460,7 +460,11 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       if (code !== 'ERR_EPROXY_QUEUE_FULL') throw error
       return this.#fail(code)
     }
-    if (connection !== undefined) return this.#attach(connection)
+    if (connection !== undefined) {
+      // After a failed attempt the request is already waiting to be sent.
+      if (this.#state === ExchangeState.WAITING) return this.onConnectionReady(connection)
+      return this.#attach(connection)
+    }
     if (this.#state !== ExchangeState.WAITING) this.#to(ExchangeState.WAITING)
     if (!this.#deadline.isArmed) wheel.arm(this.#deadline, 'queue', config.timeouts.queue)
   }
@@ -521,6 +525,8 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     const ends = settle(this.#request, this.#response, this.#persists)
     const upstream = this.#upstream!
     this.#upstream = undefined
+    // It was held for this client; the next one has nothing to do with that.
+    upstream.hold.free(HoldReason.SINK_FULL)
     if (ends.upstream === 'release') this.#pool!.release(upstream)
     else upstream.terminate()
     switch (ends.client) {

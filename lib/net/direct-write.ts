@@ -1,11 +1,11 @@
 /**
  * Writes that skip the stream machinery. Nearly every write is small and taken by the kernel at once; for those, node's Writable costs more
- * than the system call's own preparation (measured: 1.4 µs a request of 17). What is left over is queued by libuv behind the handle, in
- * order with whatever the stream writes, and its completion is reported here.
+ * than preparing the system call (measured: 1.4 µs a request of 17). What is left over is queued by libuv behind the handle, in order
+ * with whatever the stream writes, and its completion is reported here.
  *
- * Node has two ways to ask a handle for a write. Up to version 24 its streams give the handle a request object, of a class that is handed
- * out to nobody else; from version 26 on they give null, and get a request back when a rest is left over. Which one it is, and the class,
- * is learned from the first write that a stream makes. Until then, and wherever a handle is not what is expected, the stream is used.
+ * This uses what node's own streams use: the binding `stream_wrap`, in one of two protocols. Up to version 24 a handle is given a request
+ * object, which may be used again only when the write was complete at once; from version 26 on a handle makes the request itself when
+ * a rest is left over. Where the binding or a handle is not what is expected, nothing here is used, and the stream writes.
  */
 import { getSystemErrorName } from 'node:util'
 
@@ -14,6 +14,9 @@ type WriteCall<Data> = (request: WriteRequest | null, data: Data) => number | Wr
 /** What node's stream handles have and their types do not tell. */
 export interface StreamHandle {
   useUserBuffer?(buffer: Uint8Array): void
+  readStart?(): number
+  /** TCP only. */
+  reset?(callback: () => void): number
   /** Bytes that libuv has queued. */
   readonly writeQueueSize?: number
   writeLatin1String?: WriteCall<string>
@@ -33,60 +36,60 @@ interface WriteRequest {
   /** Keeps the data alive while libuv has it. */
   buffer: string | Uint8Array | null
   writer: DirectWriter | undefined
-  /** Where the handle gives the request: how the write ended, when it ended before it was given. */
+  /** Where the handle makes the request: how the write ended, when it ended before the request was returned. */
   writeStatus?: number | null
 }
 
-/** Makes the request that goes into a call; null where the handle makes its own. Undefined: not learned yet. */
-let makeRequest: (() => WriteRequest) | null | undefined
-/** Learns the request class from the next write that the stream makes on this handle. */
-export function learnFrom(handle: StreamHandle): void {
-  if (makeRequest !== undefined || !canWriteDirectly(handle)) return
-  const learn = (request: WriteRequest | null): void => {
-    delete handle.writeLatin1String
-    delete handle.writeBuffer
-    if (request === null) makeRequest = null
-    else {
-      const RequestClass = request.constructor as new () => WriteRequest
-      makeRequest = () => prepare(new RequestClass())
-    }
-  }
-  handle.writeLatin1String = (request, data) => {
-    learn(request)
-    return handle.writeLatin1String!(request, data)
-  }
-  handle.writeBuffer = (request, data) => {
-    learn(request)
-    return handle.writeBuffer!(request, data)
+interface StreamBinding {
+  readonly WriteWrap: new () => WriteRequest
+  readonly streamBaseState: Int32Array
+  readonly kLastWriteWasAsync: number
+  /** From version 26 on. */
+  readonly kLastWriteErr?: number
+}
+
+const binding = loadBinding()
+const handleMakesRequest = typeof binding?.kLastWriteErr === 'number'
+/** A request that was not needed because its write was complete at once; it serves the next one. */
+let spare: WriteRequest | undefined
+
+function loadBinding(): StreamBinding | undefined {
+  try {
+    const found = (process as unknown as { binding(name: string): Partial<StreamBinding> }).binding('stream_wrap')
+    const isExpected = typeof found.WriteWrap === 'function' && typeof found.kLastWriteWasAsync === 'number' && found.streamBaseState !== undefined
+    return isExpected ? (found as StreamBinding) : undefined
+  } catch {
+    return undefined
   }
 }
 
-function canWriteDirectly(handle: StreamHandle): boolean {
-  return typeof handle.writeLatin1String === 'function' && typeof handle.writeBuffer === 'function' && typeof handle.writeQueueSize === 'number'
-}
-
-export function isReady(): boolean {
-  return makeRequest !== undefined
+export function canWriteDirectly(handle: StreamHandle): boolean {
+  return binding !== undefined && typeof handle.writeLatin1String === 'function' && typeof handle.writeBuffer === 'function'
 }
 
 /**
- * Writes. Returns undefined when the kernel has taken all, 'queued' when a rest waits (the writer is told when it is gone), or the
- * error.
+ * Writes. Only on a handle of which `canWriteDirectly` holds. Returns undefined when the kernel has taken all, 'queued' when a rest waits
+ * (the writer is told when it is gone), or the error.
  */
 export function writeDirectly(handle: StreamHandle, data: string | Buffer, writer: DirectWriter): Error | 'queued' | undefined {
-  // One for each write, as node does: a request whose write was split stays attached even when libuv has sent the rest at once, and node
-  // aborts the process when it is given again.
-  const given = makeRequest === null ? null : makeRequest!()
+  const { WriteWrap, streamBaseState, kLastWriteWasAsync, kLastWriteErr } = binding!
+  const given = handleMakesRequest ? null : (spare ?? prepare(new WriteWrap()))
+  spare = undefined
   if (given !== null) given.handle = handle
   const answer = typeof data === 'string' ? handle.writeLatin1String!(given, data) : handle.writeBuffer!(given, data)
-  if (typeof answer === 'number') {
-    if (answer !== 0) return systemError(answer)
-    // Sent, or a rest is with libuv: the handle does not say which, its queue does.
-    if (given === null || handle.writeQueueSize === 0) return undefined
+  let request = given
+  if (typeof answer !== 'number') {
+    const status = streamBaseState[kLastWriteErr!]!
+    if (status !== 0) return systemError(status)
+    request = prepare(answer)
+    request.handle = handle
+    if (typeof answer.writeStatus === 'number') return answer.writeStatus < 0 ? systemError(answer.writeStatus) : undefined
+  } else if (answer !== 0) return systemError(answer)
+  else if (request === null) return undefined
+  else if (streamBaseState[kLastWriteWasAsync] === 0) {
+    spare = request
+    return undefined
   }
-  const request = given ?? prepare(answer as WriteRequest)
-  request.handle = handle
-  if (typeof request.writeStatus === 'number') return request.writeStatus < 0 ? systemError(request.writeStatus) : undefined
   request.writer = writer
   request.buffer = data
   return 'queued'

@@ -8,7 +8,7 @@ import net from 'node:net'
 import { formatAddress, type Address } from '../core/options.ts'
 import { systemClock } from '../core/timers.ts'
 import type { ByteSocket, SocketHandler } from './byte-socket.ts'
-import { isReady, learnFrom, writeDirectly, type DirectWriter, type StreamHandle } from './direct-write.ts'
+import { canWriteDirectly, writeDirectly, type DirectWriter, type StreamHandle } from './direct-write.ts'
 
 interface OwnedSocket extends net.Socket {
   _handle: StreamHandle | null
@@ -47,6 +47,10 @@ export class RawSocket implements ByteSocket, DirectWriter {
   #queuedWrites = 0
   /** The stream has a rest of what was written through it. */
   #isStreamBusy = false
+  /** The end is behind bytes that the kernel has not taken yet. */
+  #endsWhenDrained = false
+  /** The end has come, and was not told yet. */
+  #isEnding = false
 
   /** Takes over a socket that a server has just accepted and not yet read from (`pauseOnConnect`). */
   static accept(accepted: net.Socket, read: ReadOptions, handlerOf: (socket: RawSocket) => SocketHandler): RawSocket {
@@ -56,6 +60,8 @@ export class RawSocket implements ByteSocket, DirectWriter {
     if (handle === null || typeof handle.useUserBuffer !== 'function') {
       const raw = new RawSocket(source, read, remote, handlerOf)
       source.on('data', onDataEvent)
+      // A listener alone does not start a socket that was paused when it was accepted.
+      source.resume()
       return raw
     }
     // Emptied before it is destroyed, so that the handle lives on.
@@ -82,7 +88,7 @@ export class RawSocket implements ByteSocket, DirectWriter {
     this.#read = read
     this.#remote = remote
     socket.owner = this
-    if (!socket.connecting) this.#handle = socket._handle
+    if (!socket.connecting) this.#openHandle()
     this.handler = handlerOf(this)
     socket.on('end', onEnd).on('drain', onDrain).on('error', onError).on('close', onClose)
   }
@@ -102,12 +108,12 @@ export class RawSocket implements ByteSocket, DirectWriter {
   }
 
   write(data: string | Buffer): boolean {
+    if (this.#endsWhenDrained) return true
     const handle = this.#handle
-    if (handle !== null && this.#queuedWrites === 0 && !this.#isStreamBusy && isReady()) return this.#writeDirectly(handle, data)
+    if (handle !== null && this.#queuedWrites === 0 && !this.#isStreamBusy) return this.#writeDirectly(handle, data)
     const socket = this.#socket
     // A write after the end is the peer's doing, not a fault: its close is on the way.
     if (!socket.writable) return true
-    if (handle !== null) learnFrom(handle)
     if (typeof data === 'string') socket.write(data, 'latin1')
     else socket.write(data)
     this.#isStreamBusy = socket.writableLength > 0
@@ -118,7 +124,16 @@ export class RawSocket implements ByteSocket, DirectWriter {
     this.#queuedWrites--
     if (error !== undefined) {
       if (!this.#socket.destroyed) this.#socket.destroy(error)
-    } else if (!this.#isStreamBusy && this.#queuedWrites === 0) this.notify('onDrain')
+    } else this.#onProgress()
+  }
+
+  #onProgress(): void {
+    if (this.#isStreamBusy || this.#queuedWrites > 0) return
+    if (this.#endsWhenDrained) {
+      this.#endsWhenDrained = false
+      this.end()
+    }
+    this.notify('onDrain')
   }
 
   #writeDirectly(handle: StreamHandle, data: string | Buffer): boolean {
@@ -144,6 +159,11 @@ export class RawSocket implements ByteSocket, DirectWriter {
   }
 
   end(): void {
+    // A stream that has been ended tells no 'drain', and libuv cannot reset a socket whose shutdown waits behind other bytes.
+    if (this.unsentBytes > 0) {
+      this.#endsWhenDrained = true
+      return
+    }
     this.#handle = null
     this.#socket.end()
   }
@@ -154,8 +174,12 @@ export class RawSocket implements ByteSocket, DirectWriter {
   }
 
   reset(): void {
+    const socket = this.#socket
+    const handle = socket._handle
     this.#handle = null
-    this.#socket.resetAndDestroy()
+    // A unix socket knows no RST. And node loses a handle that it resets while its FIN is on the way (EINVAL), with which all is sent anyway.
+    if (handle === null || typeof handle.reset !== 'function' || (socket.writableEnded && !socket.writableFinished)) socket.destroy()
+    else socket.resetAndDestroy()
   }
 
   keepAlive(): void {
@@ -197,7 +221,23 @@ export class RawSocket implements ByteSocket, DirectWriter {
 
   drained(): void {
     this.#isStreamBusy = this.#socket.writableLength > 0
-    if (!this.#isStreamBusy && this.#queuedWrites === 0) this.notify('onDrain')
+    this.#onProgress()
+  }
+
+  /**
+   * libuv takes a RST that comes right behind data for an end (POLLHUP after a short read). Reading once more tells them apart: an end
+   * stays an end, a reset becomes an error. That read happens in the next turn of the loop.
+   */
+  ended(): void {
+    this.#isEnding = true
+    this.#socket._handle?.readStart?.()
+    setImmediate(() => setImmediate(() => this.#tellEnd()))
+  }
+
+  #tellEnd(): void {
+    if (!this.#isEnding || this.#error !== undefined) return
+    this.#isEnding = false
+    this.notify('onEnd')
   }
 
   failed(error: Error): void {
@@ -205,12 +245,19 @@ export class RawSocket implements ByteSocket, DirectWriter {
   }
 
   connected(): void {
-    this.#handle = this.#socket._handle
+    this.#openHandle()
     this.notify('onConnect')
+  }
+
+  #openHandle(): void {
+    const handle = this.#socket._handle
+    this.#handle = handle !== null && canWriteDirectly(handle) ? handle : null
   }
 
   closed(): void {
     this.#handle = null
+    // A socket whose both sides have ended closes before the second look.
+    this.#tellEnd()
     systemClock.refresh()
     try {
       this.handler.onClose(this.#error)
@@ -236,7 +283,7 @@ function onConnect(this: OwnedSocket): void {
 }
 
 function onEnd(this: OwnedSocket): void {
-  this.owner.notify('onEnd')
+  this.owner.ended()
 }
 
 function onDrain(this: OwnedSocket): void {
