@@ -194,8 +194,10 @@ export class TimerWheel {
   /** Ticks while there is something to wait for. */
   #run(): void {
     if (this.#cancel !== undefined) return
-    const expected = this.clock.now() + tickMs
-    this.#cancel = this.clock.schedule(tickMs, () => {
+    const now = this.clock.now()
+    const ms = Math.max(1, (this.#doneTick + 1) * tickMs - now)
+    const expected = now + ms
+    this.#cancel = this.clock.schedule(ms, () => {
       this.#cancel = undefined
       const lag = this.clock.now() - expected
       if (lag > tickMs) this.#events.onLag(lag)

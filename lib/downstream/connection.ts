@@ -64,7 +64,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
   #isWorking = false
   #isDeferred = false
   /** FIN came while an exchange was on. */
-  #hasEnded = false
+  hasEnded = false
   #lingerBytes = 0
   #unsentBytes = 0
 
@@ -126,7 +126,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
         if (this.#parser.state === ParserState.IDLE && this.#parser.messageBytes === 0) return this.#linger()
         return this.#refuseIncomplete()
       case ConnectionState.BUSY:
-        this.#hasEnded = true
+        this.hasEnded = true
         if (!this.#exchange.isRequestComplete) return this.#refuseIncomplete()
         if (this.#environment.config.halfClosedClients === 'abort') return this.#abort(undefined)
     }
@@ -141,7 +141,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
       case ConnectionState.IDLE:
         return this.#workAhead()
       case ConnectionState.LINGERING:
-        if (this.#hasEnded) this.#finishLingering()
+        if (this.hasEnded) this.#finishLingering()
         else this.#armLinger()
     }
   }
@@ -188,7 +188,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
     const { wheel } = this.#environment
     if (this.#rateDeadline !== undefined) wheel.disarm(this.#rateDeadline)
     if (then === 'reset') return this.#reset()
-    if (then === 'close' || this.#hasEnded) return this.#linger()
+    if (then === 'close' || this.hasEnded || this.#environment.isDraining) return this.#linger()
     this.#to(ConnectionState.IDLE)
     this.hold.free(HoldReason.NO_SINK)
     this.hold.free(HoldReason.SINK_FULL)
@@ -390,7 +390,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
 
   /** FIN inside a message. */
   #refuseIncomplete(): void {
-    this.#hasEnded = true
+    this.hasEnded = true
     if (!this.#exchange.isActive) return this.#linger()
     // Nothing but an empty line has come: that is not a message.
     if (this.#exchange.state === ExchangeState.HEAD && this.#parser.state === ParserState.IDLE) return this.#abort(undefined)
@@ -413,7 +413,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
     this.hold.free(HoldReason.NO_SINK)
     this.hold.free(HoldReason.SINK_FULL)
     this.socket.end()
-    if (this.#hasEnded) return this.#finishLingering()
+    if (this.hasEnded) return this.#finishLingering()
     // A client that takes the response slowly is not hurried: the time runs from when it has all of it.
     wheel.disarm(this.#readDeadline)
     if (this.socket.unsentBytes === 0) this.#armLinger()
@@ -425,7 +425,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
 
   /** Both sides have sent FIN. The socket closes by itself when the kernel has taken all; a client that does not read is timed. */
   #finishLingering(): void {
-    this.#hasEnded = true
+    this.hasEnded = true
     this.#environment.wheel.disarm(this.#readDeadline)
     if (this.socket.unsentBytes === 0) this.#destroy()
   }

@@ -5,6 +5,8 @@ import type { Hold } from '../net/hold.ts'
 export interface ClientSide {
   readonly socket: ByteSocket
   readonly hold: Hold
+  /** The client has sent FIN: nothing more comes from it. */
+  readonly hasEnded: boolean
   /** Sends a part of the response. Returns whether the kernel has all of it. */
   write(data: string | Buffer): boolean
   /** The rest of the request body may come now: the client was told to go on, or the proxy can take it. */

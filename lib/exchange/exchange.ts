@@ -308,8 +308,9 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     if (this.#state !== ExchangeState.NONE) this.#fail('ERR_EPROXY_DRAINED')
   }
 
-  /** A fault of our own. */
+  /** A fault of our own: what was being gathered belongs to no one any more. */
   onInternalFault(): void {
+    this.#inClientTurn = false
     if (this.#state !== ExchangeState.NONE) this.#fail('ERR_EPROXY_INTERNAL')
   }
 
@@ -566,6 +567,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       },
     })
     if (ahead !== undefined) this.onClientTunnelData(ahead, 0, ahead.length)
+    if (this.#client.hasEnded) this.#tunnel.onClientEnd()
   }
 
   /** The exchange cannot go on: tells the client as well as it still can be told, and lets go of the upstream. */
@@ -580,7 +582,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     const status = ruleStatus ?? row.status
     if (status === 0) return this.#end('reset')
     const fields = status === 503 ? 'Retry-After: 1\r\n' : ''
-    this.#answerWith({ status, error: row.proxyStatus, details: row.side === 'client' || this.#rule !== '' ? details || row.doc : row.doc, fields }, row.side === 'client')
+    this.#answerWith({ status, error: row.proxyStatus, details: row.side === 'client' || this.#rule !== '' ? details || row.doc : row.doc, fields }, row.side === 'client' || code === 'ERR_EPROXY_INTERNAL')
   }
 
   /** RFC 9110 section 7.6.2: Max-Forwards has run out, this proxy is the final recipient. */
@@ -642,6 +644,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     wheel.disarm(this.#deadline)
     wheel.disarm(this.#totalDeadline)
     this.#environment.requestBatch.clear()
+    this.#environment.responseBatch.clear()
     if (this.#pending.length > 0) this.#pending.length = 0
     this.#forgetReplay()
     this.#pool = undefined

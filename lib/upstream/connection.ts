@@ -205,6 +205,15 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
     this.#keeper.onClosed(this, before === ConnectionState.IDLE)
   }
 
+  /** The proxy stops: whoever uses the connection is told. */
+  shutdown(): void {
+    const user = this.#user
+    const wasTunnel = this.#state === ConnectionState.TUNNEL
+    this.terminate()
+    if (wasTunnel) user?.onTunnelClose(new Error('the proxy was stopped'))
+    else user?.onUpstreamLost({ code: 'ERR_EPROXY_DRAINED', fault: undefined, cause: undefined })
+  }
+
   // SocketHandler
 
   onConnect(): void {

@@ -110,7 +110,7 @@ export class Pool implements ConnectionKeeper {
   /** Closes everything. */
   destroy(): void {
     this.close()
-    for (const connection of [...this.#open]) connection.terminate()
+    for (const connection of [...this.#open]) connection.shutdown()
     this.#open.clear()
   }
 
@@ -193,6 +193,8 @@ export class Pool implements ConnectionKeeper {
   }
 
   #connectTo(address: Address): void {
+    // The name was resolved too late: nobody waits any more.
+    if (this.#closed && this.#firstWaiter === undefined) return void this.#connecting--
     connectionId++
     const connection = new UpstreamConnection(connectionId, this.#name, this.#environment, this, (handler) => this.#environment.connect(address, handler))
     this.#open.add(connection)
