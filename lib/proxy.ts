@@ -101,6 +101,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   #isDraining = false
   #closing: Promise<void> | undefined
   #onDrained: (() => void) | undefined
+  #onEmpty: (() => void) | undefined
   #isClosed = false
   #connectionsTotal = 0
   #exchangesTotal = 0
@@ -219,6 +220,8 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       })
     }
     this.destroy()
+    // A socket that was destroyed closes in a later turn of the loop.
+    if (this.#connections.size > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve))
   }
 
   #stopAccepting(): void {
@@ -235,7 +238,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     this.#origin?.destroy()
     this.#resolver.close()
     this.#wheel.stop()
-    this.emit('close')
+    if (this.#connections.size === 0) this.emit('close')
   }
 
   /** With no upstream named, the embedded origin is one: reached over a real socket, like any other. */
@@ -308,7 +311,11 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
 
   #onConnectionClosed(connection: DownstreamConnection): void {
     this.#connections.delete(connection)
-    if (this.#connections.size === 0) this.#onDrained?.()
+    if (this.#connections.size > 0) return
+    this.#onDrained?.()
+    if (!this.#isClosed) return
+    this.emit('close')
+    this.#onEmpty?.()
   }
 
   #onListenerError(error: Error): void {
@@ -366,4 +373,3 @@ function parserLimits(limits: Limits, side: 'request' | 'response'): ParserLimit
     interimBytes: limits.interimBytes,
   })
 }
-

@@ -49,9 +49,8 @@ function nameStart(head: MessageHead, kind: FieldKind): number {
 }
 
 function readContentLength(head: MessageHead): void {
-  const times = head.occurrences[FieldKind.CONTENT_LENGTH]!
-  if (times === 0) return
-  if (times > 1) throw new ParseError('H1-CL-REPEATED', nameStart(head, FieldKind.CONTENT_LENGTH))
+  if (!head.has(FieldKind.CONTENT_LENGTH)) return
+  if (head.hasSeveral(FieldKind.CONTENT_LENGTH)) throw new ParseError('H1-CL-REPEATED', nameStart(head, FieldKind.CONTENT_LENGTH))
   if (head.has(FieldKind.TRANSFER_ENCODING)) throw new ParseError('H1-CL-AND-TE', nameStart(head, FieldKind.TRANSFER_ENCODING))
   const at = head.lastIndex[FieldKind.CONTENT_LENGTH]! * spanWidth
   const start = head.spans[at + 2]!
@@ -72,7 +71,7 @@ function requireChunked(head: MessageHead): void {
   const { raw, spans } = head
   const at = head.lastIndex[FieldKind.TRANSFER_ENCODING]! * spanWidth
   if (head.minorVersion === 0) throw new ParseError('H1-TE-HTTP10', spans[at]!)
-  if (head.occurrences[FieldKind.TRANSFER_ENCODING]! > 1) throw new ParseError('H1-TE-REPEATED', spans[at]!)
+  if (head.hasSeveral(FieldKind.TRANSFER_ENCODING)) throw new ParseError('H1-TE-REPEATED', spans[at]!)
   const start = spans[at + 2]!
   const end = spans[at + 3]!
   if (equalsIgnoreCase(raw, start, end, 'chunked')) return

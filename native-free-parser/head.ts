@@ -44,9 +44,11 @@ export class MessageHead {
   spans: Int32Array = new Int32Array(0)
   /** FieldKind of each field. Only `count` entries are valid. */
   kinds: Uint8Array = new Uint8Array(0)
-  /** How often each FieldKind occurs. */
-  readonly occurrences: Uint16Array = new Uint16Array(32)
-  /** Index of the last field of each FieldKind; valid where `occurrences` is not 0. */
+  /** Bit 1 << FieldKind: there is such a field. */
+  #present = 0
+  /** Bit 1 << FieldKind: there is more than one. */
+  #repeated = 0
+  /** Index of the last field of each FieldKind; valid where there is one. */
   readonly lastIndex: Uint16Array = new Uint16Array(32)
   readonly connection: ConnectionOptions = { close: false, keepAlive: false, upgrade: false, te: false, nominated: noNominations }
   bodyKind: BodyKind = BodyKind.NONE
@@ -64,12 +66,16 @@ export class MessageHead {
   }
 
   has(kind: FieldKind): boolean {
-    return this.occurrences[kind] !== 0
+    return (this.#present & (1 << kind)) !== 0
+  }
+
+  hasSeveral(kind: FieldKind): boolean {
+    return (this.#repeated & (1 << kind)) !== 0
   }
 
   /** Value of the last field of this kind, '' without one. */
   valueOf(kind: FieldKind): string {
-    return this.occurrences[kind] === 0 ? '' : this.value(this.lastIndex[kind]!)
+    return this.has(kind) ? this.value(this.lastIndex[kind]!) : ''
   }
 
   /** Name and value of all fields, in order, alternating: a copy that may be kept. */
@@ -86,8 +92,9 @@ export class MessageHead {
     this.spans = fields
     this.count = count
     if (this.kinds.length < count) this.kinds = new Uint8Array(Math.max(count, 128))
-    this.occurrences.fill(0)
     this.contentLength = -1
+    let present = 0
+    let repeated = 0
     for (let i = 0; i < count; i++) {
       const at = i * spanWidth
       let start = fields[at + 2]!
@@ -99,11 +106,32 @@ export class MessageHead {
       const kind = fieldKind(raw, fields[at]!, fields[at + 1]!)
       this.kinds[i] = kind
       if (kind !== FieldKind.OTHER) {
-        this.occurrences[kind]!++
+        const bit = 1 << kind
+        repeated |= present & bit
+        present |= bit
         this.lastIndex[kind] = i
       }
     }
+    this.#present = present
+    this.#repeated = repeated
   }
+}
+
+/** The method, as one string for all messages where it is a common one: cheap to keep and to compare. */
+export function internMethod(raw: string, end: number): string {
+  switch (raw.charCodeAt(0)) {
+    case 0x47:
+      if (end === 3 && raw.startsWith('GET')) return 'GET'
+      break
+    case 0x48:
+      if (end === 4 && raw.startsWith('HEAD')) return 'HEAD'
+      break
+    case 0x50:
+      if (end === 4 && raw.startsWith('POST')) return 'POST'
+      if (end === 3 && raw.startsWith('PUT')) return 'PUT'
+      break
+  }
+  return raw.substring(0, end)
 }
 
 export class RequestHead extends MessageHead {

@@ -8,7 +8,7 @@ import { readConnectionOptions } from './connection-tokens.ts'
 import { ParseError } from './errors.ts'
 import { FieldKind } from './field-kind.ts'
 import { decideRequestFraming } from './framing.ts'
-import type { RequestHead } from './head.ts'
+import { internMethod, type RequestHead } from './head.ts'
 import type { ParserLimits } from './limits.ts'
 import { spanWidth, type HeadSpans } from './wasm/engine.ts'
 
@@ -37,7 +37,7 @@ function readRequestLine(head: RequestHead, raw: string, { targetStart, targetEn
   const minor = raw.charCodeAt(targetEnd + 8) - 0x30
   if (raw.charCodeAt(targetEnd + 6) !== 0x31 || raw.charCodeAt(targetEnd + 7) !== 0x2e || (minor !== 0 && minor !== 1)) throw new ParseError('H1-VERSION', targetEnd + 6)
   head.minorVersion = minor
-  head.method = raw.substring(0, methodEnd)
+  head.method = internMethod(raw, methodEnd)
   head.targetStart = targetStart
   head.targetEnd = targetEnd
 }
@@ -90,13 +90,12 @@ function checkPath(raw: string, start: number, end: number): void {
 }
 
 function checkHost(head: RequestHead): void {
-  const times = head.occurrences[FieldKind.HOST]!
-  if (times === 0) {
+  if (!head.has(FieldKind.HOST)) {
     if (head.minorVersion === 1) throw new ParseError('H1-HOST-MISSING', head.raw.length)
     return
   }
   const at = head.lastIndex[FieldKind.HOST]! * spanWidth
-  if (times > 1) throw new ParseError('H1-HOST-MULTIPLE', head.spans[at]!)
+  if (head.hasSeveral(FieldKind.HOST)) throw new ParseError('H1-HOST-MULTIPLE', head.spans[at]!)
   const start = head.spans[at + 2]!
   const end = head.spans[at + 3]!
   if (start === end) throw new ParseError('H1-HOST-EMPTY', start)
@@ -110,7 +109,7 @@ function checkExpect(head: RequestHead): void {
   if (!head.has(FieldKind.EXPECT) || head.minorVersion === 0) return
   const at = head.lastIndex[FieldKind.EXPECT]! * spanWidth
   const start = head.spans[at + 2]!
-  if (head.occurrences[FieldKind.EXPECT]! > 1 || !equalsIgnoreCase(head.raw, start, head.spans[at + 3]!, '100-continue')) throw new ParseError('H1-EXPECT', start)
+  if (head.hasSeveral(FieldKind.EXPECT) || !equalsIgnoreCase(head.raw, start, head.spans[at + 3]!, '100-continue')) throw new ParseError('H1-EXPECT', start)
   head.expectsContinue = true
 }
 

@@ -74,7 +74,10 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   // Facts of the request.
   #id = ''
   #method = ''
-  #target = ''
+  /** The head as it came; the target is taken from it for the summary only. */
+  #rawHead = ''
+  #targetStart = 0
+  #targetEnd = 0
   #minorVersion = 1
   #isChunked = false
   #persists = false
@@ -165,7 +168,9 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#response = 'open'
     this.#id = ''
     this.#method = ''
-    this.#target = ''
+    this.#rawHead = ''
+    this.#targetStart = 0
+    this.#targetEnd = 0
     this.#minorVersion = -1
     this.#awaitsContinue = false
     this.#isChunked = false
@@ -209,7 +214,9 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#inClientTurn = true
     this.#headAt = wheel.clock.now()
     this.#method = head.method
-    this.#target = head.target
+    this.#rawHead = head.raw
+    this.#targetStart = head.targetStart
+    this.#targetEnd = head.targetEnd
     this.#minorVersion = head.minorVersion
     this.#isChunked = head.bodyKind === BodyKind.CHUNKED
     // RFC 9112 section 9.3.
@@ -661,7 +668,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       startedAt: clock.wallNow() - totalMs,
       client: this.#client.socket.remote,
       method: this.#method,
-      target: this.#target,
+      target: this.#rawHead.substring(this.#targetStart, this.#targetEnd),
       version: this.#minorVersion < 0 ? '' : this.#minorVersion === 1 ? '1.1' : '1.0',
       status: this.#status,
       bytesIn: this.bytesIn,

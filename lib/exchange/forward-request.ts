@@ -42,7 +42,7 @@ export function refuseLoop(head: RequestHead, via: string): void {
 export function readMaxForwards(head: RequestHead): number {
   if (!head.has(FieldKind.MAX_FORWARDS) || (head.method !== 'OPTIONS' && head.method !== 'TRACE')) return -1
   const value = head.valueOf(FieldKind.MAX_FORWARDS)
-  if (head.occurrences[FieldKind.MAX_FORWARDS]! > 1 || !/^[0-9]{1,9}$/.test(value)) {
+  if (head.hasSeveral(FieldKind.MAX_FORWARDS) || !/^[0-9]{1,9}$/.test(value)) {
     throw new ParseError('H1-MAX-FORWARDS', head.spans[head.lastIndex[FieldKind.MAX_FORWARDS]! * 4]!)
   }
   return Number(value)

@@ -68,6 +68,8 @@ class OriginConnection implements MessageHandler<RequestHead> {
   #hash: Hash = createHash('sha256')
   #closes = false
   #isEcho = false
+  /** The head of an echo is sent, its end is not. */
+  #isEchoing = false
   #isTunnel = false
 
   constructor(socket: net.Socket, engine: ParserEngine, number: number) {
@@ -130,6 +132,7 @@ class OriginConnection implements MessageHandler<RequestHead> {
 
   onMessageComplete(): void {
     const arrival = this.#arrival!
+    this.#isEchoing = false
     if (this.#isTunnel) return
     if (this.#isEcho) {
       if (arrival.framing === BodyKind.CHUNKED && arrival.method !== 'HEAD') this.#socket.write(lastChunk, 'latin1')
@@ -156,6 +159,8 @@ class OriginConnection implements MessageHandler<RequestHead> {
       }
     } catch (error) {
       if (!(error instanceof ParseError)) throw error
+      // An echo that is cut has no end that could be taken for a whole one.
+      if (this.#isEchoing) return void this.#socket.resetAndDestroy()
       const body = `${error.message}\n`
       this.#closes = true
       this.#socket.end(this.#head(400, 'Bad Request', `Content-Type: text/plain\r\nContent-Length: ${body.length}\r\n`) + body, 'latin1')
@@ -171,6 +176,7 @@ class OriginConnection implements MessageHandler<RequestHead> {
   }
 
   #beginEcho(head: RequestHead): void {
+    this.#isEchoing = true
     const type = head.toRawFields().find((_, index, list) => index % 2 === 1 && list[index - 1]!.toLowerCase() === 'content-type')
     const framing = head.bodyKind === BodyKind.CHUNKED ? 'Transfer-Encoding: chunked\r\n' : `Content-Length: ${Math.max(0, head.contentLength)}\r\n`
     this.#socket.write(this.#head(200, 'OK', `Content-Type: ${type ?? 'application/octet-stream'}\r\n${framing}`), 'latin1')
