@@ -1,5 +1,13 @@
 /** The library: everything that may be used from outside. The parser alone is `eproxy/parser`. */
-export { createProxy, type CloseOptions, type CreateProxyOptions, type ListenOptions, type Proxy, type ProxyEvents, type ProxyStats } from './proxy.ts'
+export {
+  createProxy,
+  type CloseOptions,
+  type CreateProxyOptions,
+  type ListenOptions,
+  type Proxy,
+  type ProxyEvents,
+  type ProxyStats,
+} from './proxy.ts'
 export { errorTable, ProxyError, type ApiErrorCode, type ErrorCode, type ErrorRow, type ExchangeErrorCode } from './core/errors.ts'
 export { limitTable, poolTable, timeoutTable } from './core/options.ts'
 export type { ForwardedMode, HalfClosedClients, Limits, PoolLimits, ProxyConfig, ProxyOptions, Timeouts } from './core/options.ts'

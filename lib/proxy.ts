@@ -117,7 +117,12 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     this.#logger = logger
     this.#wheel = new TimerWheel(systemClock, { onLag: (ms) => this.#onLag(ms), onFault: (error) => this.#onFault(error) })
     this.#engine = new ParserEngine({ slots: limits.connections + Math.max(1, upstreams.length) * pool.connections + extraSlots })
-    this.#resolver = new Resolver({ timeoutMs: timeouts.dns, ttlMinMs: timeouts.dnsTtlMin, ttlMaxMs: timeouts.dnsTtlMax, staleMs: timeouts.dnsStale })
+    this.#resolver = new Resolver({
+      timeoutMs: timeouts.dns,
+      ttlMinMs: timeouts.dnsTtlMin,
+      ttlMaxMs: timeouts.dnsTtlMax,
+      staleMs: timeouts.dnsStale,
+    })
     this.#date = new HttpDate(systemClock)
     this.#refusals = new LogBudget(systemClock)
     this.#full = new LogBudget(systemClock)
@@ -328,13 +333,19 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     this.#refusedTotal++
     if (this.#refusals.take()) {
       const { untold } = this.#refusals
-      this.#logger.info({ id, side, peer, rule, section, offset, ...(untold > 0 && { untold }) }, side === 'client' ? 'request refused' : 'response refused')
+      this.#logger.info(
+        { id, side, peer, rule, section, offset, ...(untold > 0 && { untold }) },
+        side === 'client' ? 'request refused' : 'response refused',
+      )
     }
   }
 
   #onStrayBytes(connection: UpstreamConnection): void {
     this.#strayTotal++
-    this.#logger.warn({ upstream: connection.server, connection: connection.id, uses: connection.uses }, 'an upstream sent bytes that answer no request')
+    this.#logger.warn(
+      { upstream: connection.server, connection: connection.id, uses: connection.uses },
+      'an upstream sent bytes that answer no request',
+    )
   }
 
   #onLag(ms: number): void {

@@ -57,7 +57,18 @@ const BACKSLASH = 0x5c
  */
 const forbiddenTrailers: ReadonlySet<string> = new Set([
   ...['transfer-encoding', 'content-length', 'host', 'trailer', 'te', 'connection', 'keep-alive', 'upgrade', 'proxy-connection'],
-  ...['cache-control', 'expect', 'max-forwards', 'pragma', 'range', 'if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since', 'if-range'],
+  ...[
+    'cache-control',
+    'expect',
+    'max-forwards',
+    'pragma',
+    'range',
+    'if-match',
+    'if-none-match',
+    'if-modified-since',
+    'if-unmodified-since',
+    'if-range',
+  ],
   ...['authorization', 'proxy-authorization', 'www-authenticate', 'proxy-authenticate', 'cookie', 'set-cookie'],
   ...['content-encoding', 'content-type', 'content-range', 'age', 'date', 'expires', 'location', 'retry-after', 'vary', 'warning'],
   ...['via', 'forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip', 'http2-settings'],
@@ -224,7 +235,8 @@ export class ChunkDecoder {
         return
       case State.TRAILER_VALUE:
         if (octet === CR) this.#state = State.TRAILER_LF
-        else if (valueOctets[octet] !== 1) throw new ParseError(octet === LF ? 'H1-BARE-LF' : octet === 0 ? 'H1-NUL' : 'H1-FIELD-VALUE', offset)
+        else if (valueOctets[octet] !== 1)
+          throw new ParseError(octet === LF ? 'H1-BARE-LF' : octet === 0 ? 'H1-NUL' : 'H1-FIELD-VALUE', offset)
         return
       case State.TRAILER_LF:
         if (octet !== LF) throw new ParseError('H1-BARE-CR', offset)

@@ -69,7 +69,7 @@ export function encodeRequestHead(head: RequestHead, encoding: RequestEncoding):
     if (line === undefined && nominated.length > 0 && nominated.includes(head.name(i).toLowerCase())) line = ''
     if (line === undefined) {
       if (isCanonical(head, at, next)) continue
-      line = raw.substring(start, head.spans[at + 1]!) + COLON_SPACE + raw.substring(head.spans[at + 2]!, head.spans[at + 3]!) + CRLF
+      line = raw.substring(start, head.spans[at + 1]) + COLON_SPACE + raw.substring(head.spans[at + 2]!, head.spans[at + 3]) + CRLF
     }
     if (run < start) text += raw.substring(run, start)
     text += line
@@ -80,7 +80,8 @@ export function encodeRequestHead(head: RequestHead, encoding: RequestEncoding):
   if (encoding.upgrade !== '' || encoding.acceptsTrailers) {
     // RFC 9110 sections 7.8 and 10.1.4: whoever sends Upgrade or TE names it in Connection.
     if (encoding.upgrade === '') text += 'Connection: TE' + CRLF
-    else text += (encoding.acceptsTrailers ? 'Connection: Upgrade, TE' : 'Connection: Upgrade') + CRLF + 'Upgrade: ' + encoding.upgrade + CRLF
+    else
+      text += (encoding.acceptsTrailers ? 'Connection: Upgrade, TE' : 'Connection: Upgrade') + CRLF + 'Upgrade: ' + encoding.upgrade + CRLF
     if (encoding.acceptsTrailers) text += 'TE: trailers' + CRLF
   }
   if (encoding.via !== '') text += 'Via: 1.' + (head.minorVersion === 1 ? '1 ' : '0 ') + encoding.via + CRLF
@@ -154,7 +155,7 @@ export function encodeResponseHead(head: ResponseHead, encoding: ResponseEncodin
     if (line === undefined && nominated.length > 0 && nominated.includes(head.name(i).toLowerCase())) line = ''
     if (line === undefined) {
       if (isCanonical(head, at, next)) continue
-      line = raw.substring(start, head.spans[at + 1]!) + COLON_SPACE + raw.substring(head.spans[at + 2]!, head.spans[at + 3]!) + CRLF
+      line = raw.substring(start, head.spans[at + 1]) + COLON_SPACE + raw.substring(head.spans[at + 2]!, head.spans[at + 3]) + CRLF
     }
     if (run < start) text += raw.substring(run, start)
     text += line
@@ -187,7 +188,9 @@ function responseLine(head: ResponseHead, kind: FieldKind, encoding: ResponseEnc
 function contentLengthLine(head: MessageHead): string | undefined {
   const at = head.lastIndex[FieldKind.CONTENT_LENGTH]! * spanWidth
   const start = head.spans[at + 2]!
-  return head.raw.charCodeAt(start) !== 0x30 || head.spans[at + 3] === start + 1 ? undefined : 'Content-Length: ' + head.contentLength + CRLF
+  return head.raw.charCodeAt(start) !== 0x30 || head.spans[at + 3] === start + 1
+    ? undefined
+    : 'Content-Length: ' + head.contentLength + CRLF
 }
 
 /** `name: value` CRLF, exactly one space before the value and none behind it. An empty value counts with or without the space. */

@@ -23,7 +23,13 @@ export class ParseError extends Error {
 
 /** The caller broke the contract of the parser. */
 export class ParserUsageError extends Error {
-  readonly code: 'ERR_PARSER_DISPOSED' | 'ERR_PARSER_REENTERED' | 'ERR_PARSER_STOPPED' | 'ERR_PARSER_SLOTS' | 'ERR_PARSER_MEMORY' | 'ERR_PARSER_OPTION'
+  readonly code:
+    | 'ERR_PARSER_DISPOSED'
+    | 'ERR_PARSER_REENTERED'
+    | 'ERR_PARSER_STOPPED'
+    | 'ERR_PARSER_SLOTS'
+    | 'ERR_PARSER_MEMORY'
+    | 'ERR_PARSER_OPTION'
   constructor(code: ParserUsageError['code'], message: string) {
     super(message)
     this.name = 'ParserUsageError'

@@ -71,7 +71,8 @@ function explainRequestLine(raw: string, offset: number, code: number, errno: nu
     const version = raw.lastIndexOf(' HTTP/', offset)
     if (version < 0) return { rule: 'H1-VERSION-SYNTAX', offset }
     const digits = raw.substring(version + 6, version + 9)
-    if (/^[0-9]\.[0-9]$/.test(digits)) return digits === '1.0' || digits === '1.1' ? { rule: 'H1-REQUEST-LINE', offset } : { rule: 'H1-VERSION', offset: version + 6 }
+    if (/^[0-9]\.[0-9]$/.test(digits))
+      return digits === '1.0' || digits === '1.1' ? { rule: 'H1-REQUEST-LINE', offset } : { rule: 'H1-VERSION', offset: version + 6 }
     return { rule: 'H1-VERSION-SYNTAX', offset }
   }
   if (errno === LlhttpErrno.INVALID_CONSTANT) return { rule: 'H1-VERSION-SYNTAX', offset }

@@ -57,12 +57,12 @@ export class MessageHead {
 
   name(index: number): string {
     const at = index * spanWidth
-    return this.raw.substring(this.spans[at]!, this.spans[at + 1]!)
+    return this.raw.substring(this.spans[at]!, this.spans[at + 1])
   }
 
   value(index: number): string {
     const at = index * spanWidth
-    return this.raw.substring(this.spans[at + 2]!, this.spans[at + 3]!)
+    return this.raw.substring(this.spans[at + 2]!, this.spans[at + 3])
   }
 
   has(kind: FieldKind): boolean {

@@ -128,7 +128,8 @@ export class MessageParser<Kind extends MessageKind = MessageKind> {
 
   /** Ready for the next message on the connection. Only after a complete one. */
   resume(): void {
-    if (this.#state !== ParserState.COMPLETE) throw new ParserUsageError('ERR_PARSER_STOPPED', `resume in state ${this.#state}: the message is not complete`)
+    if (this.#state !== ParserState.COMPLETE)
+      throw new ParserUsageError('ERR_PARSER_STOPPED', `resume in state ${this.#state}: the message is not complete`)
     this.#state = ParserState.IDLE
     this.#messageBytes = 0
     this.#emptyLine = 0
@@ -397,7 +398,8 @@ export class MessageParser<Kind extends MessageKind = MessageKind> {
   #countInterim(bytes: number): void {
     this.#interimResponses++
     this.#interimBytes += bytes
-    if (this.#interimResponses > this.#limits.interimResponses || this.#interimBytes > this.#limits.interimBytes) throw new ParseError('H1-INTERIM-LIMIT', 0)
+    if (this.#interimResponses > this.#limits.interimResponses || this.#interimBytes > this.#limits.interimBytes)
+      throw new ParseError('H1-INTERIM-LIMIT', 0)
     this.#state = ParserState.IDLE
     this.#messageBytes = 0
   }

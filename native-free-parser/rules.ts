@@ -9,6 +9,7 @@ export interface Rule {
   readonly refuses: string
 }
 
+// oxfmt-ignore
 export const ruleTable = {
   // Lines, RFC 9112 section 2.2
   'H1-BARE-CR': { section: 'RFC 9112 section 2.2', status: 400, refuses: 'a CR that is not followed by LF' },

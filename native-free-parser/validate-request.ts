@@ -32,10 +32,12 @@ function readRequestLine(head: RequestHead, raw: string, { targetStart, targetEn
   const methodEnd = targetStart - 1
   // llhttp takes several spaces and a line without version; exactly one space and one version are right, RFC 9112 section 3.
   for (let i = 0; i < methodEnd; i++) if (raw.charCodeAt(i) === 0x20) throw new ParseError('H1-REQUEST-LINE', i)
-  if (raw.charCodeAt(targetEnd) !== 0x20 || raw.charCodeAt(targetEnd + versionLength) !== 0x0d) throw new ParseError('H1-REQUEST-LINE', targetEnd)
+  if (raw.charCodeAt(targetEnd) !== 0x20 || raw.charCodeAt(targetEnd + versionLength) !== 0x0d)
+    throw new ParseError('H1-REQUEST-LINE', targetEnd)
   if (!raw.startsWith('HTTP/', targetEnd + 1)) throw new ParseError('H1-VERSION-SYNTAX', targetEnd + 1)
   const minor = raw.charCodeAt(targetEnd + 8) - 0x30
-  if (raw.charCodeAt(targetEnd + 6) !== 0x31 || raw.charCodeAt(targetEnd + 7) !== 0x2e || (minor !== 0 && minor !== 1)) throw new ParseError('H1-VERSION', targetEnd + 6)
+  if (raw.charCodeAt(targetEnd + 6) !== 0x31 || raw.charCodeAt(targetEnd + 7) !== 0x2e || (minor !== 0 && minor !== 1))
+    throw new ParseError('H1-VERSION', targetEnd + 6)
   head.minorVersion = minor
   head.method = internMethod(raw, methodEnd)
   head.targetStart = targetStart
@@ -56,7 +58,8 @@ function checkTarget(head: RequestHead): void {
   }
   const schemeEnd = raw.indexOf('://', targetStart)
   if (schemeEnd < 0 || schemeEnd >= targetEnd) throw new ParseError('H1-TARGET-FORM', targetStart)
-  if (!equalsIgnoreCase(raw, targetStart, schemeEnd, 'http') && !equalsIgnoreCase(raw, targetStart, schemeEnd, 'https')) throw new ParseError('H1-TARGET-SCHEME', targetStart)
+  if (!equalsIgnoreCase(raw, targetStart, schemeEnd, 'http') && !equalsIgnoreCase(raw, targetStart, schemeEnd, 'https'))
+    throw new ParseError('H1-TARGET-SCHEME', targetStart)
   const authorityStart = schemeEnd + 3
   let authorityEnd = authorityStart
   while (authorityEnd < targetEnd && !isAuthorityEnd(raw.charCodeAt(authorityEnd))) authorityEnd++
@@ -80,7 +83,8 @@ function checkPath(raw: string, start: number, end: number): void {
     if (pathOctets[code] === 1) continue
     if (code === 0x3f) break
     if (code === 0x25) {
-      if (i + 2 >= end || hexOctets[raw.charCodeAt(i + 1)] !== 1 || hexOctets[raw.charCodeAt(i + 2)] !== 1) throw new ParseError('H1-TARGET-ESCAPE', i)
+      if (i + 2 >= end || hexOctets[raw.charCodeAt(i + 1)] !== 1 || hexOctets[raw.charCodeAt(i + 2)] !== 1)
+        throw new ParseError('H1-TARGET-ESCAPE', i)
     } else throw new ParseError(code === 0x23 ? 'H1-TARGET-FRAGMENT' : 'H1-TARGET-CHAR', i)
   }
   for (; i < end; i++) {
@@ -109,7 +113,8 @@ function checkExpect(head: RequestHead): void {
   if (!head.has(FieldKind.EXPECT) || head.minorVersion === 0) return
   const at = head.lastIndex[FieldKind.EXPECT]! * spanWidth
   const start = head.spans[at + 2]!
-  if (head.hasSeveral(FieldKind.EXPECT) || !equalsIgnoreCase(head.raw, start, head.spans[at + 3]!, '100-continue')) throw new ParseError('H1-EXPECT', start)
+  if (head.hasSeveral(FieldKind.EXPECT) || !equalsIgnoreCase(head.raw, start, head.spans[at + 3]!, '100-continue'))
+    throw new ParseError('H1-EXPECT', start)
   head.expectsContinue = true
 }
 
@@ -122,7 +127,8 @@ function checkUpgrade(head: RequestHead): void {
       const protocol = element.trim()
       if (protocol === '') continue
       const slash = protocol.indexOf('/')
-      const isProtocol = slash < 0 ? isToken(protocol, 0, protocol.length) : isToken(protocol, 0, slash) && isToken(protocol, slash + 1, protocol.length)
+      const isProtocol =
+        slash < 0 ? isToken(protocol, 0, protocol.length) : isToken(protocol, 0, slash) && isToken(protocol, slash + 1, protocol.length)
       if (!isProtocol) throw new ParseError('H1-UPGRADE', head.spans[i * spanWidth + 2]!)
     }
   }

@@ -19,7 +19,8 @@ export function validateResponse(head: ResponseHead, raw: string, spans: HeadSpa
  * send it when they have no reason, and there is nothing to be read in two ways.
  */
 function readStatusLine(head: ResponseHead, raw: string): void {
-  if (!raw.startsWith('HTTP/1.') || raw.charCodeAt(8) !== 0x20) throw new ParseError(raw.startsWith('HTTP/') ? 'H1-VERSION' : 'H1-STATUS-LINE', 5)
+  if (!raw.startsWith('HTTP/1.') || raw.charCodeAt(8) !== 0x20)
+    throw new ParseError(raw.startsWith('HTTP/') ? 'H1-VERSION' : 'H1-STATUS-LINE', 5)
   const minor = raw.charCodeAt(7) - 0x30
   if (minor !== 0 && minor !== 1) throw new ParseError('H1-VERSION', 7)
   let status = 0

@@ -15,6 +15,7 @@ export interface ErrorRow {
   readonly doc: string
 }
 
+// oxfmt-ignore
 export const errorTable = {
   ERR_EPROXY_REQUEST_REFUSED: { status: 400, side: 'client', termination: 'PR', proxyStatus: 'http_request_error', doc: 'the request broke a rule; status, rule id and RFC section are those of the rule' },
   ERR_EPROXY_FIRST_BYTE_TIMEOUT: { status: 0, side: 'client', termination: 'cR', proxyStatus: 'connection_read_timeout', doc: 'a new connection said nothing (timeouts.firstByte)' },

@@ -21,6 +21,7 @@ const hour = 3_600_000
 const day = 24 * hour
 
 /** Deadlines, one for each phase. Milliseconds; 0 switches one off where its row allows 0. */
+// oxfmt-ignore
 export const timeoutTable = {
   firstByte: { default: 10_000, min: 1, max: day, doc: 'accepted connection to its first byte; then closed without an answer' },
   requestHead: { default: 10_000, min: 1, max: day, doc: 'first byte of a request to the end of its head; never refreshed; 408' },
@@ -49,6 +50,7 @@ export const timeoutTable = {
 } as const satisfies Record<string, Pick<NumberRow, 'default' | 'min' | 'max' | 'doc'>>
 
 /** Sizes, counts and rates. */
+// oxfmt-ignore
 export const limitTable = {
   requestLineBytes: { default: 8_192, min: 64, max: 65_536, unit: 'bytes', doc: 'request line; 414' },
   requestHeadBytes: { default: 32_768, min: 256, max: 1_048_576, unit: 'bytes', doc: 'request line and fields; 431' },
@@ -71,6 +73,7 @@ export const limitTable = {
 } as const satisfies Record<string, Pick<NumberRow, 'default' | 'min' | 'max' | 'unit' | 'doc'>>
 
 /** The pool of connections to each upstream server. */
+// oxfmt-ignore
 export const poolTable = {
   connections: { default: 256, min: 1, max: 65_536, unit: 'count', doc: 'connections to one upstream server' },
   waiting: { default: 1_024, min: 0, max: 1_000_000, unit: 'count', doc: 'requests that wait for a connection to one upstream server; then 503' },
@@ -82,7 +85,9 @@ export type Limits = { readonly [K in keyof typeof limitTable]: number }
 export type PoolLimits = { readonly [K in keyof typeof poolTable]: number }
 
 /** Where a socket listens or connects. */
-export type Address = { readonly kind: 'tcp'; readonly host: string; readonly port: number } | { readonly kind: 'unix'; readonly path: string }
+export type Address =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string }
 
 export type ForwardedMode = 'off' | 'x-forwarded' | 'forwarded' | 'both'
 export type HalfClosedClients = 'abort' | 'serve'
@@ -119,7 +124,11 @@ export interface ProxyOptions {
 
 type Rows = Record<string, Pick<NumberRow, 'default' | 'min' | 'max'>>
 
-function resolveNumbers<R extends Rows>(table: R, given: Partial<Record<keyof R & string, number>> | undefined, place: string): Record<keyof R & string, number> {
+function resolveNumbers<R extends Rows>(
+  table: R,
+  given: Partial<Record<keyof R & string, number>> | undefined,
+  place: string,
+): Record<keyof R & string, number> {
   const result: Record<string, number> = {}
   for (const [name, row] of Object.entries(table)) result[name] = row.default
   for (const [name, value] of Object.entries(given ?? {})) {
@@ -140,21 +149,32 @@ function optionError(message: string): ProxyError {
   return new ProxyError('ERR_EPROXY_OPTION', message)
 }
 
-const optionNames = ['upstreams', 'timeouts', 'limits', 'pool', 'via', 'forwarded', 'halfClosedClients'] as const satisfies readonly (keyof ProxyOptions)[]
+const optionNames = [
+  'upstreams',
+  'timeouts',
+  'limits',
+  'pool',
+  'via',
+  'forwarded',
+  'halfClosedClients',
+] as const satisfies readonly (keyof ProxyOptions)[]
 /** RFC 9110 section 7.6.3: received-by is a pseudonym (token) or host[:port]. */
 const viaPattern = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]*(:[0-9]+)?$/
 
 /** Checks and completes what a user gave. Throws ProxyError ERR_EPROXY_OPTION. `via` is the default pseudonym. */
 export function resolveOptions(given: ProxyOptions, via: string): ProxyConfig {
   for (const name of Object.keys(given)) {
-    if (!(optionNames as readonly string[]).includes(name)) throw optionError(`${name} is not an option; there are ${optionNames.join(', ')}`)
+    if (!(optionNames as readonly string[]).includes(name))
+      throw optionError(`${name} is not an option; there are ${optionNames.join(', ')}`)
   }
   const pseudonym = given.via ?? via
   if (!viaPattern.test(pseudonym)) throw optionError(`via must be a token or host:port, not ${JSON.stringify(pseudonym)}`)
   const forwarded = given.forwarded ?? 'off'
-  if (!['off', 'x-forwarded', 'forwarded', 'both'].includes(forwarded)) throw optionError(`forwarded must be off, x-forwarded, forwarded or both, not ${String(forwarded)}`)
+  if (!['off', 'x-forwarded', 'forwarded', 'both'].includes(forwarded))
+    throw optionError(`forwarded must be off, x-forwarded, forwarded or both, not ${String(forwarded)}`)
   const halfClosedClients = given.halfClosedClients ?? 'abort'
-  if (!['abort', 'serve'].includes(halfClosedClients)) throw optionError(`halfClosedClients must be abort or serve, not ${String(halfClosedClients)}`)
+  if (!['abort', 'serve'].includes(halfClosedClients))
+    throw optionError(`halfClosedClients must be abort or serve, not ${String(halfClosedClients)}`)
   return Object.freeze({
     upstreams: Object.freeze((given.upstreams ?? []).map(parseUpstreamAddress)),
     timeouts: resolveNumbers(timeoutTable, given.timeouts, 'timeouts'),
@@ -190,7 +210,8 @@ function parseAddress(text: string, defaultPort: number | undefined): Address {
   }
   const match = /^(?:\[([0-9A-Fa-f:.%\w]+)\]|([^:[\]\s@]*))(?::([0-9]{1,5}))?$/.exec(text)
   const port = match?.[3] === undefined ? defaultPort : Number(match[3])
-  if (match === null || port === undefined || port > 65_535) throw optionError(`${JSON.stringify(text)} is not an address; write host:port, [v6]:port, :port or unix:path`)
+  if (match === null || port === undefined || port > 65_535)
+    throw optionError(`${JSON.stringify(text)} is not an address; write host:port, [v6]:port, :port or unix:path`)
   return { kind: 'tcp', host: match[1] ?? match[2] ?? '', port }
 }
 

@@ -31,7 +31,11 @@ export class Listener {
       if (wanted.kind === 'unix') await removeStaleSocket(wanted.path)
       await this.#bind(wanted, signal)
     } catch (error) {
-      throw new ProxyError('ERR_EPROXY_LISTEN', `cannot listen on ${formatAddress(wanted)}: ${error instanceof Error ? error.message : String(error)}`, error)
+      throw new ProxyError(
+        'ERR_EPROXY_LISTEN',
+        `cannot listen on ${formatAddress(wanted)}: ${error instanceof Error ? error.message : String(error)}`,
+        error,
+      )
     }
     const bound = this.#server.address()
     if (wanted.kind === 'unix' || bound === null || typeof bound === 'string') this.#address = formatAddress(wanted)
@@ -76,11 +80,13 @@ async function removeStaleSocket(path: string): Promise<void> {
   if (found === undefined || !found.isSocket()) return
   const isLive = await new Promise<boolean>((resolve) => {
     const probe = net.connect({ path })
+    probe.on('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED'))
     probe.once('connect', () => {
-      probe.destroy()
+      // Leaves without a reset, which would look like a fault over there, and without keeping this process.
+      probe.resume().end()
+      probe.unref()
       resolve(true)
     })
-    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED'))
   })
   if (!isLive) await unlink(path)
 }

@@ -228,7 +228,12 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     if (maxForwards === 0) return this.#answerLast()
     const offered = readUpgrade(head)
     this.#requestHead = forwardRequest(head, (this.#forwardOptions ??= this.#describeForwarding()), offered, maxForwards)
-    this.#context = offered.length === 0 ? (head.method === 'HEAD' ? answerToHead : answer) : { toHead: head.method === 'HEAD', offered: offered.map((protocol) => protocol.toLowerCase()) }
+    this.#context =
+      offered.length === 0
+        ? head.method === 'HEAD'
+          ? answerToHead
+          : answer
+        : { toHead: head.method === 'HEAD', offered: offered.map((protocol) => protocol.toLowerCase()) }
     this.#canReplay = isIdempotent(head.method)
     this.#acquire(false)
   }
@@ -277,7 +282,14 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   /** The client's request broke a rule. `upstream` has not seen the end of it, and will not. */
   refuse(error: ParseError): void {
     this.#rule = error.rule
-    this.#environment.onRefusal({ id: this.#requestId(), side: 'client', peer: this.#client.socket.remote, rule: error.rule, section: error.section, offset: error.offset })
+    this.#environment.onRefusal({
+      id: this.#requestId(),
+      side: 'client',
+      peer: this.#client.socket.remote,
+      rule: error.rule,
+      section: error.section,
+      offset: error.offset,
+    })
     this.#fail('ERR_EPROXY_REQUEST_REFUSED', error.status, error.message)
   }
 
@@ -363,9 +375,16 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     }
     this.#framing = responseFraming(head.bodyKind, this.#minorVersion)
     // An error before the end of the request says that the rest is not wanted: do not make the client send it all.
-    if (this.#framing === 'close' || this.#environment.isDraining || (this.#request === 'open' && head.status >= 400)) this.#persists = false
+    if (this.#framing === 'close' || this.#environment.isDraining || (this.#request === 'open' && head.status >= 400))
+      this.#persists = false
     const connection = this.#persists ? (this.#minorVersion === 0 ? 'keep-alive' : '') : 'close'
-    this.#responseHead += forwardFinal(head, this.#framing, connection, config.via, head.has(FieldKind.DATE) ? '' : this.#environment.httpDate())
+    this.#responseHead += forwardFinal(
+      head,
+      this.#framing,
+      connection,
+      config.via,
+      head.has(FieldKind.DATE) ? '' : this.#environment.httpDate(),
+    )
   }
 
   onResponseBody(_bytes: Uint8Array, start: number, end: number): void {
@@ -382,7 +401,12 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   onUpstreamTurnEnd(bytes: Buffer): void {
-    const data = this.#environment.responseBatch.encode(this.#responseHead, bytes, this.#framing === 'chunked', this.#response === 'complete' ? this.#responseTail : '')
+    const data = this.#environment.responseBatch.encode(
+      this.#responseHead,
+      bytes,
+      this.#framing === 'chunked',
+      this.#response === 'complete' ? this.#responseTail : '',
+    )
     this.#responseHead = ''
     if (this.#status !== 0) this.#responseBegun = true
     if (data.length > 0 && !this.#client.write(data)) this.#upstream!.hold.hold(HoldReason.SINK_FULL)
@@ -402,7 +426,14 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#responseHead = ''
     if (fault !== undefined && code === 'ERR_EPROXY_RESPONSE_REFUSED') {
       this.#rule = fault.rule
-      this.#environment.onRefusal({ id: this.#requestId(), side: 'upstream', peer: connection.server, rule: fault.rule, section: fault.section, offset: fault.offset })
+      this.#environment.onRefusal({
+        id: this.#requestId(),
+        side: 'upstream',
+        peer: connection.server,
+        rule: fault.rule,
+        section: fault.section,
+        offset: fault.offset,
+      })
     }
     if (this.#shouldRetry(connection, code)) return this.#retry()
     this.#fail(code, undefined, fault?.message ?? cause?.message)
@@ -589,13 +620,24 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     const status = ruleStatus ?? row.status
     if (status === 0) return this.#end('reset')
     const fields = status === 503 ? 'Retry-After: 1\r\n' : ''
-    this.#answerWith({ status, error: row.proxyStatus, details: row.side === 'client' || this.#rule !== '' ? details || row.doc : row.doc, fields }, row.side === 'client' || code === 'ERR_EPROXY_INTERNAL')
+    this.#answerWith(
+      { status, error: row.proxyStatus, details: row.side === 'client' || this.#rule !== '' ? details || row.doc : row.doc, fields },
+      row.side === 'client' || code === 'ERR_EPROXY_INTERNAL',
+    )
   }
 
   /** RFC 9110 section 7.6.2: Max-Forwards has run out, this proxy is the final recipient. */
   #answerLast(): void {
     if (this.#method === 'OPTIONS') return this.#answerWith({ status: 204, error: '', details: '', fields: '' }, false)
-    this.#answerWith({ status: 405, error: '', details: 'TRACE is not answered by this proxy', fields: 'Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n' }, false)
+    this.#answerWith(
+      {
+        status: 405,
+        error: '',
+        details: 'TRACE is not answered by this proxy',
+        fields: 'Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n',
+      },
+      false,
+    )
   }
 
   #answerWith(answer: LocalResponse, closes: boolean): void {

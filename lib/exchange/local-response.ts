@@ -12,10 +12,18 @@ export interface LocalResponse {
 }
 
 /** @param toHead - the request was HEAD: the body stays away, its length does not. */
-export function encodeLocalResponse({ status, error, details, fields }: LocalResponse, date: string, close: boolean, toHead: boolean): string {
+export function encodeLocalResponse(
+  { status, error, details, fields }: LocalResponse,
+  date: string,
+  close: boolean,
+  toHead: boolean,
+): string {
   const reason = STATUS_CODES[status] ?? ''
   const body = `${status} ${reason}\n${details === '' ? '' : details + '\n'}`
-  const proxyStatus = error === '' ? '' : `Proxy-Status: eproxy; error=${error}; details="${details.replace(/[^\x20-\x7e]/g, '?').replace(/["\\]/g, '\\$&')}"\r\n`
+  const proxyStatus =
+    error === ''
+      ? ''
+      : `Proxy-Status: eproxy; error=${error}; details="${details.replace(/[^\x20-\x7e]/g, '?').replace(/["\\]/g, '\\$&')}"\r\n`
   const length = status === 204 ? '' : `Content-Type: text/plain; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\n`
   const head = `HTTP/1.1 ${status} ${reason}\r\n${length}Date: ${date}\r\n${fields}${proxyStatus}${close ? 'Connection: close\r\n' : ''}\r\n`
   return toHead || status === 204 ? head : head + body

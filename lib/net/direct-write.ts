@@ -56,7 +56,8 @@ let spare: WriteRequest | undefined
 function loadBinding(): StreamBinding | undefined {
   try {
     const found = (process as unknown as { binding(name: string): Partial<StreamBinding> }).binding('stream_wrap')
-    const isExpected = typeof found.WriteWrap === 'function' && typeof found.kLastWriteWasAsync === 'number' && found.streamBaseState !== undefined
+    const isExpected =
+      typeof found.WriteWrap === 'function' && typeof found.kLastWriteWasAsync === 'number' && found.streamBaseState !== undefined
     return isExpected ? (found as StreamBinding) : undefined
   } catch {
     return undefined

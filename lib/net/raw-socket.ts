@@ -67,7 +67,12 @@ export class RawSocket implements ByteSocket, DirectWriter {
     // Emptied before it is destroyed, so that the handle lives on.
     source._handle = null
     accepted.destroy()
-    const socket = new net.Socket({ handle, allowHalfOpen: true, writableHighWaterMark, onread: { buffer: read.buffer, callback: onRead } } as net.SocketConstructorOpts)
+    const socket = new net.Socket({
+      handle,
+      allowHalfOpen: true,
+      writableHighWaterMark,
+      onread: { buffer: read.buffer, callback: onRead },
+    } as net.SocketConstructorOpts)
     const raw = new RawSocket(socket as OwnedSocket, read, remote, handlerOf)
     socket.read(0)
     return raw
@@ -75,7 +80,11 @@ export class RawSocket implements ByteSocket, DirectWriter {
 
   /** Starts to connect; onConnect or onClose follows. `host` of a TCP address must be an IP address. */
   static connect(address: Address, read: ReadOptions, handlerOf: (socket: RawSocket) => SocketHandler): RawSocket {
-    const socket = new net.Socket({ allowHalfOpen: true, writableHighWaterMark, onread: { buffer: read.buffer, callback: onRead } } as net.SocketConstructorOpts)
+    const socket = new net.Socket({
+      allowHalfOpen: true,
+      writableHighWaterMark,
+      onread: { buffer: read.buffer, callback: onRead },
+    } as net.SocketConstructorOpts)
     const raw = new RawSocket(socket as OwnedSocket, read, formatAddress(address), handlerOf)
     socket.once('connect', onConnect)
     if (address.kind === 'unix') socket.connect({ path: address.path })

@@ -5,7 +5,16 @@
  */
 import { createHash, type Hash } from 'node:crypto'
 import net from 'node:net'
-import { BodyKind, defaultRequestLimits, encodeChunkHead, lastChunk, MessageParser, ParseError, ParserEngine, ParserState } from '../../native-free-parser/index.ts'
+import {
+  BodyKind,
+  defaultRequestLimits,
+  encodeChunkHead,
+  lastChunk,
+  MessageParser,
+  ParseError,
+  ParserEngine,
+  ParserState,
+} from '../../native-free-parser/index.ts'
 import type { MessageHandler, RequestHead, TrailerSection } from '../../native-free-parser/index.ts'
 import type { Address } from '../core/options.ts'
 
@@ -178,7 +187,8 @@ class OriginConnection implements MessageHandler<RequestHead> {
   #beginEcho(head: RequestHead): void {
     this.#isEchoing = true
     const type = head.toRawFields().find((_, index, list) => index % 2 === 1 && list[index - 1]!.toLowerCase() === 'content-type')
-    const framing = head.bodyKind === BodyKind.CHUNKED ? 'Transfer-Encoding: chunked\r\n' : `Content-Length: ${Math.max(0, head.contentLength)}\r\n`
+    const framing =
+      head.bodyKind === BodyKind.CHUNKED ? 'Transfer-Encoding: chunked\r\n' : `Content-Length: ${Math.max(0, head.contentLength)}\r\n`
     this.#socket.write(this.#head(200, 'OK', `Content-Type: ${type ?? 'application/octet-stream'}\r\n${framing}`), 'latin1')
   }
 
@@ -194,5 +204,7 @@ function pairs(flat: readonly string[]): [name: string, value: string][] {
 }
 
 function offersEcho({ fields }: Arrival): boolean {
-  return fields.some(([name, value]) => name.toLowerCase() === 'upgrade' && value.split(',').some((protocol) => protocol.trim().toLowerCase() === 'echo'))
+  return fields.some(
+    ([name, value]) => name.toLowerCase() === 'upgrade' && value.split(',').some((protocol) => protocol.trim().toLowerCase() === 'echo'),
+  )
 }

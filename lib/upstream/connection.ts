@@ -103,7 +103,13 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
   responseBegun = false
   #responseComplete = false
 
-  constructor(id: number, server: string, environment: UpstreamEnvironment, keeper: ConnectionKeeper, open: (handler: SocketHandler) => ByteSocket) {
+  constructor(
+    id: number,
+    server: string,
+    environment: UpstreamEnvironment,
+    keeper: ConnectionKeeper,
+    open: (handler: SocketHandler) => ByteSocket,
+  ) {
     const { timeouts } = environment.config
     this.id = id
     this.server = server
@@ -124,7 +130,13 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
 
   /** Can serve another exchange now. */
   get isReusable(): boolean {
-    return this.#isPersistent && !this.#isDirty && this.#keepAliveMs > 0 && this.socket.unsentBytes === 0 && this.#environment.wheel.clock.now() < this.#retireAt
+    return (
+      this.#isPersistent &&
+      !this.#isDirty &&
+      this.#keepAliveMs > 0 &&
+      this.socket.unsentBytes === 0 &&
+      this.#environment.wheel.clock.now() < this.#retireAt
+    )
   }
 
   get isExpired(): boolean {
@@ -172,7 +184,8 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
   awaitResponse(): void {
     if (this.#responseComplete || this.#state !== ConnectionState.BUSY) return
     const { timeouts } = this.#environment.config
-    if (this.#parser.state === ParserState.IDLE || this.#parser.state === ParserState.HEAD) this.#environment.wheel.arm(this.#readDeadline, 'responseHead', timeouts.responseHead)
+    if (this.#parser.state === ParserState.IDLE || this.#parser.state === ParserState.HEAD)
+      this.#environment.wheel.arm(this.#readDeadline, 'responseHead', timeouts.responseHead)
   }
 
   /** The rest of the request has to come first: until then the server owes nothing. */
@@ -262,7 +275,11 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
         return user.onTunnelClose(error)
       }
       case ConnectionState.BUSY:
-        return this.#lose({ code: this.responseBegun ? 'ERR_EPROXY_RESPONSE_INCOMPLETE' : 'ERR_EPROXY_UPSTREAM_CLOSED', fault: undefined, cause: error })
+        return this.#lose({
+          code: this.responseBegun ? 'ERR_EPROXY_RESPONSE_INCOMPLETE' : 'ERR_EPROXY_UPSTREAM_CLOSED',
+          fault: undefined,
+          cause: error,
+        })
       default:
         return this.terminate()
     }
@@ -378,7 +395,11 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
       return this.#lose({ code: 'ERR_EPROXY_RESPONSE_INCOMPLETE', fault: error, cause: undefined })
     }
     if (!this.#responseComplete) {
-      return this.#lose({ code: this.responseBegun ? 'ERR_EPROXY_RESPONSE_INCOMPLETE' : 'ERR_EPROXY_UPSTREAM_CLOSED', fault: undefined, cause: undefined })
+      return this.#lose({
+        code: this.responseBegun ? 'ERR_EPROXY_RESPONSE_INCOMPLETE' : 'ERR_EPROXY_UPSTREAM_CLOSED',
+        fault: undefined,
+        cause: undefined,
+      })
     }
     user.onUpstreamTurnEnd(noBytes)
   }

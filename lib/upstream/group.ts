@@ -43,4 +43,3 @@ export class UpstreamGroup {
     for (const pool of this.pools) pool.destroy()
   }
 }
-

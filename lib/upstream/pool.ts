@@ -84,7 +84,8 @@ export class Pool implements ConnectionKeeper {
       connection.terminate()
     }
     const { pool } = this.#environment.config
-    if (this.#waiting >= pool.waiting && this.#size >= pool.connections) throw new ProxyError('ERR_EPROXY_QUEUE_FULL', `upstream ${this.#name}: ${this.#waiting} requests wait already`)
+    if (this.#waiting >= pool.waiting && this.#size >= pool.connections)
+      throw new ProxyError('ERR_EPROXY_QUEUE_FULL', `upstream ${this.#name}: ${this.#waiting} requests wait already`)
     this.#enqueue(waiter)
     this.#connectForWaiters()
     return undefined
@@ -180,7 +181,11 @@ export class Pool implements ConnectionKeeper {
         },
         (error: unknown) => {
           this.#resolving--
-          this.#fail(error instanceof ProxyError ? error : connectError('ERR_EPROXY_DNS_FAILED', this.#name, error instanceof Error ? error : undefined))
+          this.#fail(
+            error instanceof ProxyError
+              ? error
+              : connectError('ERR_EPROXY_DNS_FAILED', this.#name, error instanceof Error ? error : undefined),
+          )
         },
       )
       .catch((error: unknown) => this.#environment.onFault(error))
@@ -196,7 +201,9 @@ export class Pool implements ConnectionKeeper {
     // The name was resolved too late: nobody waits any more.
     if (this.#closed && this.#firstWaiter === undefined) return void this.#connecting--
     connectionId++
-    const connection = new UpstreamConnection(connectionId, this.#name, this.#environment, this, (handler) => this.#environment.connect(address, handler))
+    const connection = new UpstreamConnection(connectionId, this.#name, this.#environment, this, (handler) =>
+      this.#environment.connect(address, handler),
+    )
     this.#open.add(connection)
   }
 
