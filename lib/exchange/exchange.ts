@@ -55,7 +55,7 @@ function isLegalMove(from: ExchangeState, to: ExchangeState): boolean {
 
 const noTries: readonly Pool[] = Object.freeze([])
 const noNames: readonly string[] = Object.freeze([])
-const answer: ResponseContext = Object.freeze({ toHead: false, offered: noNames })
+const answerToOther: ResponseContext = Object.freeze({ toHead: false, offered: noNames })
 const answerToHead: ResponseContext = Object.freeze({ toHead: true, offered: noNames })
 let exchangeNumber = 0
 
@@ -81,7 +81,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #minorVersion = 1
   #isChunked = false
   #persists = false
-  #context = answer
+  #context = answerToOther
   #forwardOptions: ForwardOptions | undefined
   #nominated = noNames
   #awaitsContinue = false
@@ -232,7 +232,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       offered.length === 0
         ? head.method === 'HEAD'
           ? answerToHead
-          : answer
+          : answerToOtherToOther
         : { toHead: head.method === 'HEAD', offered: offered.map((protocol) => protocol.toLowerCase()) }
     this.#canReplay = isIdempotent(head.method)
     this.#acquire(false)

@@ -29,8 +29,11 @@ export class EmbeddedOrigin {
   constructor() {
     this.#server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       this.#sockets.add(socket)
-      socket.on('close', () => this.#sockets.delete(socket))
-      new OriginConnection(socket, this.#engine, ++this.#connections)
+      const connection = new OriginConnection(socket, this.#engine, ++this.#connections)
+      socket.on('close', () => {
+        this.#sockets.delete(socket)
+        connection.dispose()
+      })
     })
   }
 
@@ -89,7 +92,10 @@ class OriginConnection implements MessageHandler<RequestHead> {
     socket.on('drain', () => socket.resume())
     socket.on('end', () => socket.end())
     socket.on('error', () => socket.destroy())
-    socket.on('close', () => this.#parser.dispose())
+  }
+
+  dispose(): void {
+    this.#parser.dispose()
   }
 
   onHead(head: RequestHead): void {
