@@ -59,6 +59,11 @@ const answerToOther: ResponseContext = Object.freeze({ toHead: false, offered: n
 const answerToHead: ResponseContext = Object.freeze({ toHead: true, offered: noNames })
 let exchangeNumber = 0
 
+function responseContext(toHead: boolean, offered: readonly string[]): ResponseContext {
+  if (offered.length === 0) return toHead ? answerToHead : answerToOther
+  return { toHead, offered: offered.map((protocol) => protocol.toLowerCase()) }
+}
+
 export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   readonly #client: ClientSide
   readonly #environment: ExchangeEnvironment
@@ -228,12 +233,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     if (maxForwards === 0) return this.#answerLast()
     const offered = readUpgrade(head)
     this.#requestHead = forwardRequest(head, (this.#forwardOptions ??= this.#describeForwarding()), offered, maxForwards)
-    this.#context =
-      offered.length === 0
-        ? head.method === 'HEAD'
-          ? answerToHead
-          : answerToOtherToOther
-        : { toHead: head.method === 'HEAD', offered: offered.map((protocol) => protocol.toLowerCase()) }
+    this.#context = responseContext(head.method === 'HEAD', offered)
     this.#canReplay = isIdempotent(head.method)
     this.#acquire(false)
   }
