@@ -111,6 +111,11 @@ export class ChunkDecoder {
     this.#trailerFields = 0
   }
 
+  /** Nothing more is decoded, not even of the bytes being decoded at this moment. */
+  stop(): void {
+    this.#state = State.DONE
+  }
+
   get isDone(): boolean {
     return this.#state === State.DONE
   }

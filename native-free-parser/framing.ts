@@ -2,7 +2,7 @@
  * Where a message ends, RFC 9112 section 6.3, decided from facts alone. Where the RFC leaves a choice between repairing and refusing,
  * this refuses: two recipients that repair differently are what request smuggling is made of.
  */
-import { equalsIgnoreCase, isToken } from './characters.ts'
+import { equalsIgnoreCase, isToken, trimWhiteSpace } from './characters.ts'
 import { ParseError } from './errors.ts'
 import { FieldKind } from './field-kind.ts'
 import { BodyKind, type MessageHead, type RequestHead, type ResponseHead } from './head.ts'
@@ -78,7 +78,7 @@ function requireChunked(head: MessageHead): void {
   // A well-formed list that ends in chunked names codings that are not implemented: 501. Anything else is malformed: 400.
   const codings = raw.substring(start, end).split(',')
   for (let i = 0; i < codings.length; i++) {
-    const coding = codings[i]!.trim()
+    const coding = trimWhiteSpace(codings[i]!)
     const isChunked = equalsIgnoreCase(coding, 0, coding.length, 'chunked')
     if (!isToken(coding, 0, coding.length) || isChunked !== (i === codings.length - 1)) throw new ParseError('H1-TE-INVALID', start)
   }
@@ -91,7 +91,7 @@ function requireOffered(head: ResponseHead, offered: readonly string[]): void {
   for (let i = 0; i < head.count; i++) {
     if (head.kinds[i] !== FieldKind.UPGRADE) continue
     for (const protocol of head.value(i).split(',')) {
-      if (!offered.includes(protocol.trim().toLowerCase())) throw new ParseError('H1-SWITCH-UNASKED', head.spans[i * spanWidth]!)
+      if (!offered.includes(trimWhiteSpace(protocol).toLowerCase())) throw new ParseError('H1-SWITCH-UNASKED', head.spans[i * spanWidth]!)
     }
   }
 }

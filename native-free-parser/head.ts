@@ -101,6 +101,8 @@ export class MessageHead {
       let end = fields[at + 3]!
       while (start < end && isWhiteSpace(raw.charCodeAt(start))) start++
       while (end > start && isWhiteSpace(raw.charCodeAt(end - 1))) end--
+      // llhttp tells of an empty value only behind the line. It stands before the CR.
+      if (start === end) start = end = raw.indexOf('\r', fields[at + 1])
       fields[at + 2] = start
       fields[at + 3] = end
       const kind = fieldKind(raw, fields[at]!, fields[at + 1]!)

@@ -5,6 +5,7 @@
  * or trailer section it is in the middle of.
  */
 import { Buffer } from 'node:buffer'
+import { isToken } from './characters.ts'
 import { ChunkDecoder, type TrailerSection } from './chunk-decoder.ts'
 import { ParseError, ParserUsageError } from './errors.ts'
 import { explainHeadFault } from './fault-table.ts'
@@ -52,6 +53,7 @@ const noContext: ResponseContext = Object.freeze({ toHead: false, offered: Objec
 
 const CR = 0x0d
 const LF = 0x0a
+const HTAB = 0x09
 
 /** A tab beside Content-Length is OWS (RFC 9110 section 5.5), but this llhttp refuses it. So often the head is run again with a space in its place. */
 const tabRepairsMax = 8
@@ -128,6 +130,7 @@ export class MessageParser<Kind extends MessageKind = MessageKind> {
 
   /** Ready for the next message on the connection. Only after a complete one. */
   resume(): void {
+    if (this.#executing) throw new ParserUsageError('ERR_PARSER_REENTERED', 'resume is called inside a callback')
     if (this.#state !== ParserState.COMPLETE)
       throw new ParserUsageError('ERR_PARSER_STOPPED', `resume in state ${this.#state}: the message is not complete`)
     this.#state = ParserState.IDLE
@@ -157,6 +160,7 @@ export class MessageParser<Kind extends MessageKind = MessageKind> {
   /** Ready for a new connection, whatever came before. Not after `dispose`. */
   reset(): void {
     if (this.#state === ParserState.DEAD) throw new ParserUsageError('ERR_PARSER_DISPOSED', 'the parser has been disposed of')
+    if (this.#executing) throw new ParserUsageError('ERR_PARSER_REENTERED', 'reset is called inside a callback')
     this.#dropHead()
     this.#context = noContext
     this.#state = ParserState.COMPLETE
@@ -166,6 +170,7 @@ export class MessageParser<Kind extends MessageKind = MessageKind> {
   /** Frees what an incomplete head holds. Terminal and idempotent; allowed inside a callback. */
   dispose(): void {
     this.#dropHead()
+    this.#chunks?.stop()
     this.#state = ParserState.DEAD
   }
 
@@ -223,6 +228,8 @@ export class MessageParser<Kind extends MessageKind = MessageKind> {
       else {
         this.#state = ParserState.HEAD
         this.#headBytes = 0
+        // Offsets count from the request line: an empty line before it is no part of the message.
+        this.#messageBytes = 0
         this.#engine.begin(this.kind)
         return at
       }
@@ -262,17 +269,19 @@ export class MessageParser<Kind extends MessageKind = MessageKind> {
       this.#generation = engine.generation(this.#slot)
       this.#spans = engine.takeSpans(this.kind, spans)
     } else engine.save(this.#slot, this.#generation)
+    const before = this.#headBytes
     this.#appendHeadText(bytes, start, end)
     this.#messageBytes += end - start
-    this.#checkStartLine(spans, this.#headBytes)
+    this.#checkStartLine(before)
     if (this.#headBytes > this.#limits.headBytes) throw new ParseError('H1-HEAD-LENGTH', this.#limits.headBytes)
   }
 
-  /** Until the first field begins, all that has come is the start line, with its CRLF at most. */
-  #checkStartLine(spans: HeadSpans, headBytes: number): void {
-    if (this.kind === 'response') return
-    const lineBytes = spans.count > 0 ? spans.targetEnd + ' HTTP/1.1'.length : headBytes - 2
-    if (lineBytes > this.#limits.startLineBytes) throw new ParseError('H1-REQUEST-LINE-LENGTH', this.#limits.startLineBytes)
+  /** A request line has to end within `startLineBytes` and its CRLF. Looked at once, when the head outgrows them; `before`: its bytes until now. */
+  #checkStartLine(before: number): void {
+    const { startLineBytes } = this.#limits
+    const lineBytes = startLineBytes + 2
+    if (this.kind === 'response' || before > lineBytes || this.#headBytes <= lineBytes) return
+    if (!this.#headText!.subarray(0, lineBytes).includes(LF)) throw new ParseError('H1-REQUEST-LINE-LENGTH', startLineBytes)
   }
 
   #appendHeadText(bytes: Uint8Array, start: number, end: number): void {
@@ -314,13 +323,13 @@ export class MessageParser<Kind extends MessageKind = MessageKind> {
 
   #onHeadFault(bytes: Uint8Array, start: number, stop: number, end: number, errno: number, spans: HeadSpans): number {
     const engine = this.#engine
-    this.#checkStartLine(spans, this.#headBytes + stop - start)
-    if (engine.excessField >= 0) throw new ParseError('H1-FIELD-COUNT', engine.excessField)
     const reason = engine.reason()
     const before = this.#headText === undefined ? '' : this.#headText.toString('latin1', 0, this.#headBytes)
-    const raw = before + latin1(bytes, start, Math.min(stop + 1, end))
-    const offset = before.length + stop - start
-    if (errno === LlhttpErrno.INVALID_CONTENT_LENGTH && raw.charCodeAt(offset) === 0x09 && this.#tabRepairs < tabRepairsMax) {
+    const upToStop = before + latin1(bytes, start, Math.min(stop + 1, end))
+    const raw = upToStop.slice(0, this.#findFault(upToStop, before.length + stop - start) + 1)
+    const offset = raw.length - 1
+    this.#checkLimitsBeforeFault(raw, offset, spans)
+    if (errno === LlhttpErrno.INVALID_CONTENT_LENGTH && raw.charCodeAt(offset) === HTAB && this.#tabRepairs < tabRepairsMax) {
       return this.#runAgainWithoutTabs(raw, stop)
     }
     const fault = explainHeadFault(this.kind, raw, offset, errno, reason)
@@ -331,26 +340,61 @@ export class MessageParser<Kind extends MessageKind = MessageKind> {
     throw new ParseError(fault.rule, fault.offset)
   }
 
+  /** The octet that llhttp refuses. It stops at this one or at the next one, which need not have come: so it is asked again, without the last. */
+  #findFault(raw: string, stop: number): number {
+    if (stop === 0 || this.#engine.excessField >= 0) return stop
+    const before = raw.slice(0, stop)
+    const scratch = new HeadSpans(this.#limits.fields)
+    const errno = this.#runFresh(this.#tabRepairs === 0 ? before : withoutLengthTabs(before), scratch)
+    return errno === LlhttpErrno.OK ? stop : stop - 1
+  }
+
+  /** Runs a text from the start of a head through a fresh llhttp. */
+  #runFresh(text: string, spans: HeadSpans): number {
+    const bytes = Buffer.from(text, 'latin1')
+    this.#engine.begin(this.kind)
+    let errno: number = LlhttpErrno.OK
+    for (let at = 0; at < bytes.length && errno === LlhttpErrno.OK; at += readBufferBytes) {
+      errno = this.#engine.run(bytes, at, Math.min(bytes.length, at + readBufferBytes), at, spans, this.#limits.fields)
+    }
+    return errno
+  }
+
+  /** A limit that was passed before the fault is what is told: had the bytes come one by one, the fault would not have been seen. */
+  #checkLimitsBeforeFault(raw: string, offset: number, spans: HeadSpans): void {
+    const { startLineBytes, fields } = this.#limits
+    if (this.kind === 'request' && offset > startLineBytes + 2) {
+      const lineEnd = raw.indexOf('\n')
+      if (lineEnd < 0 || lineEnd > startLineBytes + 1) throw new ParseError('H1-REQUEST-LINE-LENGTH', startLineBytes)
+    }
+    if (this.#engine.excessField >= 0) throw new ParseError('H1-FIELD-COUNT', this.#engine.excessField)
+    // The fault stands in a field name, which llhttp tells of only at its end.
+    const lineStart = raw.lastIndexOf('\n', offset - 1) + 1
+    const lastName = spans.count > 0 ? spans.fields[(spans.count - 1) * spanWidth]! : 0
+    if (spans.count === fields && lineStart > lastName && lineStart < offset && isToken(raw, lineStart, lineStart + 1)) {
+      throw new ParseError('H1-FIELD-COUNT', lineStart)
+    }
+  }
+
   /** Answers 501 to a request whose method is not known, and 400 to what is no request at all. */
   #collectRequestLine(bytes: Uint8Array, start: number, end: number): number {
-    const lineEnd = bytes.subarray(start, end).indexOf(LF) + 1
-    const stop = Math.min(lineEnd === 0 ? end : start + lineEnd, start + this.#limits.startLineBytes + 2 - this.#headBytes)
+    const limit = start + this.#limits.startLineBytes + 2 - this.#headBytes
+    const lineEnd = bytes.subarray(start, Math.min(end, limit)).indexOf(LF)
+    if (lineEnd < 0 && end > limit) throw new ParseError('H1-REQUEST-LINE-LENGTH', this.#limits.startLineBytes)
+    const stop = lineEnd < 0 ? end : start + lineEnd + 1
     this.#appendHeadText(bytes, start, stop)
     this.#messageBytes += stop - start
-    if (stop === start + lineEnd) {
+    if (lineEnd >= 0) {
       const line = this.#headText!.toString('latin1', 0, this.#headBytes)
       const isRequestLine = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [^ ]+ HTTP\/1\.[01]\r\n$/.test(line)
       throw new ParseError(isRequestLine ? 'H1-METHOD-UNKNOWN' : 'H1-REQUEST-LINE', 0)
     }
-    if (stop < end) throw new ParseError('H1-REQUEST-LINE-LENGTH', this.#limits.startLineBytes)
     return stop
   }
 
-  /** Feeds the head up to and including the tab at its end to a fresh llhttp, with spaces for the tabs of the last line. */
+  /** Feeds the head up to and including the tab at its end to a fresh llhttp, with spaces for the tabs beside Content-Length. */
   #runAgainWithoutTabs(raw: string, tab: number): number {
     const engine = this.#engine
-    const line = raw.lastIndexOf('\n') + 1
-    const repaired = Buffer.from(raw.slice(0, line) + raw.slice(line).replaceAll('\t', ' '), 'latin1')
     if (this.#slot < 0) {
       this.#slot = engine.suspend()
       this.#generation = engine.generation(this.#slot)
@@ -358,12 +402,8 @@ export class MessageParser<Kind extends MessageKind = MessageKind> {
     }
     this.#tabRepairs++
     this.#spans!.clear()
-    engine.begin(this.kind)
-    const errno = engine.run(repaired, 0, repaired.length, 0, this.#spans!, this.#limits.fields)
-    if (errno !== LlhttpErrno.OK) {
-      const fault = explainHeadFault(this.kind, repaired.toString('latin1'), engine.stop, errno, engine.reason())
-      throw new ParseError(fault.rule, fault.offset)
-    }
+    const errno = this.#runFresh(withoutLengthTabs(raw), this.#spans!)
+    if (errno !== LlhttpErrno.OK) throw new ParseError('H1-CL-INVALID', raw.length - 1)
     engine.save(this.#slot, this.#generation)
     this.#messageBytes += raw.length - this.#headBytes
     this.#headBytes = 0
@@ -445,6 +485,10 @@ export class MessageParser<Kind extends MessageKind = MessageKind> {
 }
 
 export type HeadOf<Kind extends MessageKind> = Kind extends 'request' ? RequestHead : ResponseHead
+
+function withoutLengthTabs(raw: string): string {
+  return raw.replace(/^content-length:[^\n]*/gim, (line) => line.replaceAll('\t', ' '))
+}
 
 function latin1(bytes: Uint8Array, start: number, end: number): string {
   if (Buffer.isBuffer(bytes)) return bytes.toString('latin1', start, end)

@@ -3,7 +3,7 @@
  * Runs once for each head, after llhttp has accepted it; every fault is a ParseError that names its rule.
  */
 import { findAuthorityFault } from './authority.ts'
-import { equalsIgnoreCase, hexOctets, isToken, pathOctets, queryOctets } from './characters.ts'
+import { equalsIgnoreCase, hexOctets, isToken, pathOctets, queryOctets, trimWhiteSpace } from './characters.ts'
 import { readConnectionOptions } from './connection-tokens.ts'
 import { ParseError } from './errors.ts'
 import { FieldKind } from './field-kind.ts'
@@ -28,7 +28,7 @@ export function validateRequest(head: RequestHead, raw: string, spans: HeadSpans
 }
 
 function readRequestLine(head: RequestHead, raw: string, { targetStart, targetEnd }: HeadSpans, limits: ParserLimits): void {
-  if (targetEnd + versionLength > limits.startLineBytes) throw new ParseError('H1-REQUEST-LINE-LENGTH', limits.startLineBytes)
+  if (raw.indexOf('\r') > limits.startLineBytes) throw new ParseError('H1-REQUEST-LINE-LENGTH', limits.startLineBytes)
   const methodEnd = targetStart - 1
   // llhttp takes several spaces and a line without version; exactly one space and one version are right, RFC 9112 section 3.
   for (let i = 0; i < methodEnd; i++) if (raw.charCodeAt(i) === 0x20) throw new ParseError('H1-REQUEST-LINE', i)
@@ -124,7 +124,7 @@ function checkUpgrade(head: RequestHead): void {
   for (let i = 0; i < head.count; i++) {
     if (head.kinds[i] !== FieldKind.UPGRADE) continue
     for (const element of head.value(i).split(',')) {
-      const protocol = element.trim()
+      const protocol = trimWhiteSpace(element)
       if (protocol === '') continue
       const slash = protocol.indexOf('/')
       const isProtocol =

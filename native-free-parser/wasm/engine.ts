@@ -30,7 +30,6 @@ export const LlhttpErrno = {
   PAUSED_H2_UPGRADE: 23,
   USER: 24,
   CR_EXPECTED: 25,
-  UNEXPECTED_SPACE: 30,
 } as const
 
 /** Type argument of llhttp_alloc. */
