@@ -153,7 +153,7 @@ class OriginConnection implements MessageHandler<RequestHead> {
       if (arrival.framing === BodyKind.CHUNKED && arrival.method !== 'HEAD') this.#socket.write(lastChunk, 'latin1')
     } else {
       arrival.bodySha256 = this.#hash.digest('hex')
-      const body = Buffer.from(JSON.stringify(arrival, undefined, 2) + '\n')
+      const body = Buffer.from(render(arrival))
       const head = this.#head(200, 'OK', `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n`)
       this.#socket.write(arrival.method === 'HEAD' ? Buffer.from(head, 'latin1') : Buffer.concat([Buffer.from(head, 'latin1'), body]))
     }
@@ -201,6 +201,15 @@ class OriginConnection implements MessageHandler<RequestHead> {
   #head(status: number, reason: string, fields: string): string {
     return `HTTP/1.1 ${status} ${reason}\r\nServer: eproxy-origin\r\nDate: ${new Date().toUTCString()}\r\n${fields}${this.#closes ? 'Connection: close\r\n' : ''}\r\n`
   }
+}
+
+/** JSON with a line for each member and for each field. */
+function render(arrival: Arrival): string {
+  const members = Object.entries(arrival).map(([name, value]: [string, unknown]) => {
+    const isList = Array.isArray(value) && value.length > 0
+    return `  ${JSON.stringify(name)}: ${isList ? `[\n    ${value.map((item) => JSON.stringify(item)).join(',\n    ')}\n  ]` : JSON.stringify(value)}`
+  })
+  return `{\n${members.join(',\n')}\n}\n`
 }
 
 function pairs(flat: readonly string[]): [name: string, value: string][] {
