@@ -3,6 +3,7 @@
  * command-line flags, help, the tables of the README) is made from the rows. `resolveOptions` turns what a user gave into one
  * complete frozen object; inner code never asks "is it set?".
  */
+import { isIPv6 } from 'node:net'
 import { ProxyError } from './errors.ts'
 
 export interface NumberRow {
@@ -130,13 +131,15 @@ function resolveNumbers<R extends Rows>(
   place: string,
 ): Record<keyof R & string, number> {
   const result: Record<string, number> = {}
+  if (given !== undefined && (typeof given !== 'object' || Array.isArray(given)))
+    throw optionError(`${place} must be an object of numbers, not ${String(given)}`)
   for (const [name, row] of Object.entries(table)) result[name] = row.default
   for (const [name, value] of Object.entries(given ?? {})) {
     if (value === undefined) continue
     const row = Object.hasOwn(table, name) ? table[name] : undefined
     if (row === undefined) throw optionError(`${place}.${name} is not an option; there are ${Object.keys(table).join(', ')}`)
-    if (typeof value !== 'number' || !Number.isFinite(value) || value < row.min || value > row.max) {
-      throw optionError(`${place}.${name} must be a number from ${row.min} to ${row.max}, not ${String(value)}`)
+    if (!Number.isSafeInteger(value) || value < row.min || value > row.max) {
+      throw optionError(`${place}.${name} must be a whole number from ${row.min} to ${row.max}, not ${String(value)}`)
     }
     result[name] = value
   }
@@ -159,7 +162,7 @@ const optionNames = [
   'halfClosedClients',
 ] as const satisfies readonly (keyof ProxyOptions)[]
 /** RFC 9110 section 7.6.3: received-by is a pseudonym (token) or host[:port]. */
-const viaPattern = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]*(:[0-9]+)?$/
+const viaPattern = /^(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?::[0-9]+)?)?$/
 
 /** Checks and completes what a user gave. Throws ProxyError ERR_EPROXY_OPTION. `via` is the default pseudonym. */
 export function resolveOptions(given: ProxyOptions, via: string): ProxyConfig {
@@ -167,8 +170,12 @@ export function resolveOptions(given: ProxyOptions, via: string): ProxyConfig {
     if (!(optionNames as readonly string[]).includes(name))
       throw optionError(`${name} is not an option; there are ${optionNames.join(', ')}`)
   }
+  const upstreams: unknown = given.upstreams ?? []
+  if (!Array.isArray(upstreams) || !upstreams.every((text) => typeof text === 'string'))
+    throw optionError('upstreams must be a list of addresses')
   const pseudonym = given.via ?? via
-  if (!viaPattern.test(pseudonym)) throw optionError(`via must be a token or host:port, not ${JSON.stringify(pseudonym)}`)
+  if (typeof pseudonym !== 'string' || !viaPattern.test(pseudonym))
+    throw optionError(`via must be a token or host:port, not ${JSON.stringify(pseudonym)}`)
   const forwarded = given.forwarded ?? 'off'
   if (!['off', 'x-forwarded', 'forwarded', 'both'].includes(forwarded))
     throw optionError(`forwarded must be off, x-forwarded, forwarded or both, not ${String(forwarded)}`)
@@ -176,7 +183,7 @@ export function resolveOptions(given: ProxyOptions, via: string): ProxyConfig {
   if (!['abort', 'serve'].includes(halfClosedClients))
     throw optionError(`halfClosedClients must be abort or serve, not ${String(halfClosedClients)}`)
   return Object.freeze({
-    upstreams: Object.freeze((given.upstreams ?? []).map(parseUpstreamAddress)),
+    upstreams: Object.freeze(upstreams.map(parseUpstreamAddress)),
     timeouts: resolveNumbers(timeoutTable, given.timeouts, 'timeouts'),
     limits: resolveNumbers(limitTable, given.limits, 'limits'),
     pool: resolveNumbers(poolTable, given.pool, 'pool'),
@@ -208,9 +215,9 @@ function parseAddress(text: string, defaultPort: number | undefined): Address {
     if (path === '') throw optionError(`${text}: the path of the socket is missing`)
     return { kind: 'unix', path }
   }
-  const match = /^(?:\[([0-9A-Fa-f:.%\w]+)\]|([^:[\]\s@]*))(?::([0-9]{1,5}))?$/.exec(text)
+  const match = /^(?:\[([^\]]+)\]|([A-Za-z0-9._-]*))(?::([0-9]{1,5}))?$/.exec(text)
   const port = match?.[3] === undefined ? defaultPort : Number(match[3])
-  if (match === null || port === undefined || port > 65_535)
+  if (match === null || port === undefined || port > 65_535 || (match[1] !== undefined && !isIPv6(match[1])))
     throw optionError(`${JSON.stringify(text)} is not an address; write host:port, [v6]:port, :port or unix:path`)
   return { kind: 'tcp', host: match[1] ?? match[2] ?? '', port }
 }

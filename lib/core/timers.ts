@@ -90,7 +90,7 @@ export class TimerWheel {
   constructor(clock: Clock, events: WheelEvents) {
     this.clock = clock
     this.#events = events
-    this.#doneTick = this.#tickOf(clock.now())
+    this.#doneTick = Math.floor(clock.now() / tickMs)
   }
 
   /** Deadlines that hold a place in the wheel. */

@@ -131,6 +131,7 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
   /** Can serve another exchange now. */
   get isReusable(): boolean {
     return (
+      this.#responseComplete &&
       this.#isPersistent &&
       !this.#isDirty &&
       this.#keepAliveMs > 0 &&

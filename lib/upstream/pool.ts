@@ -6,7 +6,7 @@
 import { assert } from '../core/assert.ts'
 import { ProxyError, type ExchangeErrorCode } from '../core/errors.ts'
 import { formatAddress, type Address } from '../core/options.ts'
-import { connectError, UpstreamConnection, type ConnectionKeeper } from './connection.ts'
+import { connectError, ConnectionState, UpstreamConnection, type ConnectionKeeper } from './connection.ts'
 import type { UpstreamEnvironment } from './environment.ts'
 
 /** A request that waits for a connection. One call answers it, later than `acquire` returned, unless it is cancelled. */
@@ -84,7 +84,8 @@ export class Pool implements ConnectionKeeper {
       connection.terminate()
     }
     const { pool } = this.#environment.config
-    if (this.#waiting >= pool.waiting && this.#size >= pool.connections)
+    // A request with an attempt of its own under way does not wait for others.
+    if (this.#size >= pool.connections && this.#waiting - this.#connecting >= pool.waiting)
       throw new ProxyError('ERR_EPROXY_QUEUE_FULL', `upstream ${this.#name}: ${this.#waiting} requests wait already`)
     this.#enqueue(waiter)
     this.#connectForWaiters()
@@ -111,7 +112,15 @@ export class Pool implements ConnectionKeeper {
   /** Closes everything. */
   destroy(): void {
     this.close()
-    for (const connection of [...this.#open]) connection.shutdown()
+    for (let waiter = this.#firstWaiter; waiter !== undefined; waiter = this.#firstWaiter) {
+      this.#dequeue(waiter)
+      waiter.onConnectionFailed(connectError('ERR_EPROXY_DRAINED', this.#name, undefined))
+    }
+    for (const connection of [...this.#open]) {
+      // Its end is not reported: nobody had it yet.
+      if (connection.state === ConnectionState.CONNECTING) this.#connecting--
+      connection.shutdown()
+    }
     this.#open.clear()
   }
 

@@ -109,7 +109,10 @@ export class Wire {
 
   /** The peer has sent FIN or RST. This end stays as it is. */
   async ended(): Promise<Ending> {
-    await patiently(this.#next(() => this.ending !== undefined), () => `the peer to end; ${this.#describe()}`)
+    await patiently(
+      this.#next(() => this.ending !== undefined),
+      () => `the peer to end; ${this.#describe()}`,
+    )
     return this.ending!
   }
 
