@@ -49,14 +49,14 @@ export class Wire {
     else this.socket.write(data)
   }
 
-  /** Takes and returns everything up to the end of the first match. Rejects with WireEnded. */
-  async until(pattern: string | RegExp): Promise<string> {
+  /** Takes and returns everything up to the end of the first match. Rejects with WireEnded. `isPatient`: waits as long as it takes. */
+  async until(pattern: string | RegExp, isPatient = false): Promise<string> {
     let end = -1
     const find = (): boolean => {
       end = matchEnd(this.unread, pattern)
       return end >= 0
     }
-    await this.#wait(find, typeof pattern === 'string' ? JSON.stringify(pattern) : String(pattern))
+    await this.#wait(find, typeof pattern === 'string' ? JSON.stringify(pattern) : String(pattern), isPatient)
     return this.#take(end)
   }
 
@@ -81,11 +81,7 @@ export class Wire {
     feed(before)
     this.#sink = feed
     try {
-      await this.#wait(
-        () => left === 0,
-        `${bytes} bytes`,
-        () => `${left} bytes less`,
-      )
+      await this.#wait(() => left === 0, `${bytes} bytes`)
     } finally {
       this.#sink = undefined
     }
@@ -153,12 +149,10 @@ export class Wire {
   }
 
   /** Resolves when `isHere` holds; rejects with WireEnded when it does not and the peer is gone. */
-  async #wait(isHere: () => boolean, wanted: string, describe: () => string = () => this.#describe()): Promise<void> {
+  async #wait(isHere: () => boolean, wanted: string, isPatient = false): Promise<void> {
     let found = false
-    await patiently(
-      this.#next(() => (found = isHere()) || this.ending !== undefined),
-      () => `${wanted}; ${describe()}`,
-    )
+    const event = this.#next(() => (found = isHere()) || this.ending !== undefined)
+    await (isPatient ? event : patiently(event, () => `${wanted}; ${this.#describe()}`))
     if (!found) throw new WireEnded(this.ending!, wanted, this.unread)
   }
 
@@ -184,7 +178,7 @@ export class Wire {
   }
 
   #describe(): string {
-    return `unread: ${JSON.stringify(this.unread.slice(0, 500))}`
+    return `${this.bytesReceived} bytes have come, unread: ${JSON.stringify(this.unread.slice(0, 500))}`
   }
 }
 
