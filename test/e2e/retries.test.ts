@@ -10,6 +10,7 @@ import { ProxyUnderTest, type StartOptions } from '../support/proxy-under-test.t
 import { get, withBody, type RawClient } from '../support/raw-client.ts'
 import { RefusingAddress } from '../support/refusing-address.ts'
 import { answering, answeringWith, ScriptedOrigin, type OriginConnection, type OriginRequest } from '../support/scripted-origin.ts'
+import { TemporaryFolder } from '../support/temporary-folder.ts'
 
 interface Stale {
   readonly origin: ScriptedOrigin
@@ -209,15 +210,17 @@ test('a request body goes to the next server when the first refuses', async (t) 
 })
 
 test('a server that is back is tried again', async (t) => {
-  const refusing = await RefusingAddress.hold(t)
+  const folder = new TemporaryFolder()
+  t.after(() => folder[Symbol.dispose]())
+  const address = `unix:${folder.file('socket')}`
   const origin = await ScriptedOrigin.start(t, answering('other'))
-  const proxy = await ProxyUnderTest.start(t, { upstreams: [refusing.address, origin.address], timeouts: { serverDown: 100 } })
+  const proxy = await ProxyUnderTest.start(t, { upstreams: [address, origin.address], timeouts: { serverDown: 100 } })
   const client = await proxy.client()
   assert.equal((await client.exchange(get())).body, 'other')
-  await refusing.release()
-  await ScriptedOrigin.start(t, answering('back'), { listen: refusing.address })
+  assert.equal((await proxy.summary()).retries, 1)
+  await ScriptedOrigin.start(t, answering('back'), { listen: address })
   while ((await client.exchange(get())).body !== 'back');
-  assert.equal(proxy.summaries.at(-1)!.upstream, refusing.address)
+  assert.equal(proxy.summaries.at(-1)!.upstream, address)
 })
 
 test('one server that refuses is 502', async (t) => {

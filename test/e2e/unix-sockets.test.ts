@@ -1,23 +1,22 @@
 /** Unix sockets on either side: the same proxy, but for addresses, files and the RST that such sockets do not have. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, renameSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { ProxyError } from '../../lib/index.ts'
 import { patiently, until } from '../support/patience.ts'
 import { ProxyUnderTest } from '../support/proxy-under-test.ts'
 import { get, withBody } from '../support/raw-client.ts'
 import { answering, answeringWith, ScriptedOrigin, silent } from '../support/scripted-origin.ts'
+import { TemporaryFolder } from '../support/temporary-folder.ts'
 import { WireEnded } from '../support/wire.ts'
 
 /** A path for a socket that nobody else uses, gone when the test is over. */
 function freshPath(t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'eproxy-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
-  return join(folder, 'socket')
+  const folder = new TemporaryFolder()
+  t.after(() => folder[Symbol.dispose]())
+  return folder.file('socket')
 }
 
 test('from a unix socket to a unix socket', async (t) => {

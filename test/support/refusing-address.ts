@@ -11,14 +11,14 @@ export class RefusingAddress {
   readonly #server: Server
   readonly #socket: Socket
 
-  /** Held until the test is over, or until `release`. */
+  /** Held until the test is over. */
   static async hold(t: TestContext): Promise<RefusingAddress> {
     const server = createServer((accepted) => accepted.on('error', () => {})).listen(0, '127.0.0.1')
     await once(server, 'listening')
     const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
     await once(socket, 'connect')
     const held = new RefusingAddress(server, socket)
-    t.after(() => held.release())
+    t.after(() => held.#release())
     return held
   }
 
@@ -28,12 +28,8 @@ export class RefusingAddress {
     this.address = `127.0.0.1:${socket.localPort}`
   }
 
-  /** From now on somebody may listen there: the connection is reset, so that nothing of it lingers. */
-  async release(): Promise<void> {
-    if (this.#socket.destroyed) return
+  #release(): void {
     this.#socket.resetAndDestroy()
-    await once(this.#socket, 'close')
     this.#server.close()
-    await once(this.#server, 'close')
   }
 }

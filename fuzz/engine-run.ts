@@ -1,0 +1,259 @@
+/**
+ * One client connection through the whole engine, between simulated sockets and on a clock that stands still unless nothing else can happen.
+ * The client is a byte string; what stands behind an upstream connection is the target's business. Which socket says something next, and how
+ * much of it, is chance. Nothing is judged here but that the run comes to an end and leaves nothing behind.
+ */
+import type { Buffer } from 'node:buffer'
+import type { ParserEngine, ParserLimits } from '../native-free-parser/index.ts'
+import { resolveOptions, type Limits, type ProxyConfig, type ProxyOptions } from '../lib/core/options.ts'
+import { TimerWheel } from '../lib/core/timers.ts'
+import { DownstreamConnection } from '../lib/downstream/connection.ts'
+import type { DownstreamEnvironment } from '../lib/downstream/environment.ts'
+import { WriteBatch } from '../lib/exchange/write-batch.ts'
+import type { SocketHandler } from '../lib/net/byte-socket.ts'
+import type { ExchangeSummary } from '../lib/observe/exchange-summary.ts'
+import type { UpstreamEnvironment } from '../lib/upstream/environment.ts'
+import { UpstreamGroup } from '../lib/upstream/group.ts'
+import { SharedReadBuffer, SimulatedSocket } from '../test/sim/simulated-socket.ts'
+import { VirtualClock } from '../test/sim/virtual-clock.ts'
+import type { SeededRandom } from '../test/support/seeded-random.ts'
+import { toText } from './octets.ts'
+import { expect } from './target.ts'
+
+/** The far end of one upstream connection. It is told what arrives through `peer.onBytes` of its socket. */
+export interface OriginEnd {
+  readonly canAct: boolean
+  act(): void
+}
+
+/** The parts of a run that a canary replaces. */
+export interface RunParts {
+  makeClientSocket(remote: string, windowBytes: number, buffer: SharedReadBuffer): SimulatedSocket
+  makeUpstreamSocket(remote: string, windowBytes: number, buffer: SharedReadBuffer): SimulatedSocket
+  makeConnection(
+    socket: SimulatedSocket,
+    environment: DownstreamEnvironment,
+    connect: (handler: SocketHandler) => SimulatedSocket,
+  ): SocketHandler
+}
+
+export const realParts: RunParts = {
+  makeClientSocket: (remote, windowBytes, buffer) => new SimulatedSocket(remote, windowBytes, buffer, true),
+  makeUpstreamSocket: (remote, windowBytes, buffer) => new SimulatedSocket(remote, windowBytes, buffer, false),
+  makeConnection: (socket, environment) => new DownstreamConnection(socket, environment),
+}
+
+export interface RunPlan {
+  readonly options: ProxyOptions
+  readonly client: Uint8Array
+  /** What the client does behind its last octet: it waits for the proxy to close, ends at once, or resets. */
+  readonly clientEnding: 'waits' | 'ends' | 'resets'
+  makeOrigin(socket: SimulatedSocket, index: number): OriginEnd
+}
+
+/** One upstream connection as it was seen from outside. */
+export interface UpstreamRecord {
+  readonly socket: SimulatedSocket
+  /** All that the proxy wrote. */
+  written: string
+  /** All that the origin sent and that was read. */
+  delivered: string
+  endDelivered: boolean
+}
+
+/** Short, because time is only moved when nobody does anything. */
+const timeouts = {
+  firstByte: 1_000,
+  requestHead: 1_000,
+  keepAlive: 1_000,
+  requestBodyIdle: 1_000,
+  clientWriteIdle: 1_000,
+  queue: 1_000,
+  connect: 1_000,
+  responseHead: 1_000,
+  responseBodyIdle: 1_000,
+  upstreamWriteIdle: 1_000,
+  upstreamKeepAlive: 4_000,
+  tunnelIdle: 1_000,
+  halfClose: 1_000,
+  linger: 500,
+}
+
+const stepsMax = 100_000
+const silentRoundsMax = 300
+
+export class EngineRun {
+  readonly upstreams: UpstreamRecord[] = []
+  readonly summaries: ExchangeSummary[] = []
+  readonly client: SimulatedSocket
+  /** All that reached the client. */
+  received = ''
+  readonly #random: SeededRandom
+  readonly #engine: ParserEngine
+  readonly #plan: RunPlan
+  readonly #parts: RunParts
+  readonly #clock = new VirtualClock()
+  readonly #wheel: TimerWheel
+  readonly #buffer: SharedReadBuffer
+  readonly #config: ProxyConfig
+  readonly #group: UpstreamGroup
+  readonly #origins: OriginEnd[] = []
+  readonly #windowBytes: number
+  readonly #pieceBytesMax: number
+  #unsent: string
+  #clientCloses = 0
+  #steps = 0
+
+  constructor(plan: RunPlan, parts: RunParts, engine: ParserEngine, random: SeededRandom) {
+    this.#plan = plan
+    this.#parts = parts
+    this.#engine = engine
+    this.#random = random
+    this.#buffer = new SharedReadBuffer(engine.readBuffer)
+    this.#config = resolveOptions({ upstreams: ['10.0.0.1:80'], via: 'fuzz', ...plan.options, timeouts }, 'fuzz')
+    this.#unsent = toText(plan.client)
+    // Mostly large: small windows are for the finding of lost octets, and slow.
+    this.#windowBytes = random.pick([7, 500, 100_000, 100_000])
+    this.#pieceBytesMax = random.pick([1, 20, 200, 65_536, 65_536])
+    this.#wheel = new TimerWheel(this.#clock, {
+      onLag: () => {},
+      onFault: (error) => {
+        throw error
+      },
+    })
+    this.#group = new UpstreamGroup(this.#config.upstreams, this.#makeUpstreamEnvironment())
+    this.client = parts.makeClientSocket('192.0.2.1:1000', this.#windowBytes, this.#buffer)
+    this.client.peer.onBytes = (text) => void (this.received += text)
+  }
+
+  /** Runs until both sides are closed. Throws what the engine throws. */
+  run(): void {
+    const environment = this.#makeEnvironment()
+    const handler = this.#parts.makeConnection(this.client, environment, (one) => this.#connect(one))
+    this.client.handler = handler
+    this.#playToEnd(() => this.client.closed)
+    this.#group.destroy()
+    this.#playToEnd(() => this.upstreams.every(({ socket }) => socket.closed))
+    if (handler instanceof DownstreamConnection)
+      expect(this.#clientCloses === 1, () => `the client connection was reported closed ${this.#clientCloses} times`)
+    expect(this.#wheel.size === 0, () => `${this.#wheel.size} deadlines are left in the wheel`)
+    expect(environment.requestBatch.isEmpty && environment.responseBatch.isEmpty, () => 'octets are left in a batch')
+    for (const stats of Object.values(this.#group.stats)) {
+      expect(stats.idle + stats.busy + stats.connecting + stats.waiting === 0, () => `the pool is not empty: ${JSON.stringify(stats)}`)
+    }
+    this.#wheel.stop()
+  }
+
+  #playToEnd(isOver: () => boolean): void {
+    for (let round = 0; round < silentRoundsMax; round++) {
+      for (let actions = this.#actions(); actions.length > 0; actions = this.#actions()) {
+        expect(this.#steps++ < stepsMax, () => 'the run does not come to an end')
+        this.#random.pick(actions)()
+      }
+      if (isOver()) return
+      // Nobody has anything to say but the clock. A client that has waited this long has seen all that there is.
+      if (round === 20) this.client.peer.end()
+      this.#clock.advance(250)
+    }
+    expect(false, () => 'a connection stays open for ever')
+  }
+
+  #actions(): (() => void)[] {
+    const actions: (() => void)[] = []
+    for (const socket of [this.client, ...this.upstreams.map((record) => record.socket)]) {
+      for (const event of socket.events()) actions.push(() => socket.happen(event, this.#pieceBytes()))
+    }
+    for (const origin of this.#origins) if (origin.canAct) actions.push(() => origin.act())
+    const { peer } = this.client
+    if (peer.canSend) {
+      if (this.#unsent !== '') {
+        actions.push(() => {
+          const piece = this.#unsent.slice(0, this.#pieceBytes())
+          this.#unsent = this.#unsent.slice(piece.length)
+          peer.send(piece)
+        })
+      } else if (this.#plan.clientEnding === 'resets') actions.push(() => peer.reset())
+      else if (this.#plan.clientEnding === 'ends' || peer.sawEnd) actions.push(() => peer.end())
+    }
+    if (this.#clock.deferredCount > 0) actions.push(() => this.#clock.runDeferred())
+    return actions
+  }
+
+  #pieceBytes(): number {
+    return this.#random.integer(1, this.#pieceBytesMax)
+  }
+
+  #connect(handler: SocketHandler): SimulatedSocket {
+    const index = this.upstreams.length
+    const socket = this.#parts.makeUpstreamSocket(`10.0.0.1#${index}`, this.#windowBytes, this.#buffer)
+    const record: UpstreamRecord = { socket, written: '', delivered: '', endDelivered: false }
+    socket.handler = handler
+    socket.onWrite = (text) => void (record.written += text)
+    socket.onDelivered = (text) => void (record.delivered += text)
+    socket.onEndDelivered = () => void (record.endDelivered = true)
+    this.upstreams.push(record)
+    this.#origins.push(this.#plan.makeOrigin(socket, index))
+    return socket
+  }
+
+  #makeUpstreamEnvironment(): UpstreamEnvironment {
+    return {
+      config: this.#config,
+      parserEngine: this.#engine,
+      responseLimits: parserLimits(this.#config.limits, 'response'),
+      wheel: this.#wheel,
+      resolver: {
+        lookupCached: (host) => [{ address: host, family: 4 }],
+        resolve: (host) => Promise.resolve([{ address: host, family: 4 }]),
+      },
+      random: () => this.#random.next(),
+      connect: (_address, handler) => this.#connect(handler),
+      onStrayBytes: () => {},
+      onFault: (error) => {
+        throw error
+      },
+    }
+  }
+
+  #makeEnvironment(): DownstreamEnvironment {
+    return {
+      config: this.#config,
+      wheel: this.#wheel,
+      upstreams: this.#group,
+      parserEngine: this.#engine,
+      requestLimits: parserLimits(this.#config.limits, 'request'),
+      requestBatch: new WriteBatch(),
+      responseBatch: new WriteBatch(),
+      instance: 'fuzz-',
+      isDraining: false,
+      httpDate: () => 'Sun, 06 Nov 1994 08:49:37 GMT',
+      onExchangeEnd: (exchange) => void this.summaries.push(exchange.summarize()),
+      onRefusal: () => {},
+      onConnectionClosed: () => void this.#clientCloses++,
+      guard: (_connection, work) => work(),
+    }
+  }
+}
+
+function parserLimits(limits: Limits, side: 'request' | 'response'): ParserLimits {
+  return {
+    ...limits,
+    startLineBytes: side === 'request' ? limits.requestLineBytes : limits.responseHeadBytes,
+    headBytes: side === 'request' ? limits.requestHeadBytes : limits.responseHeadBytes,
+    fields: side === 'request' ? limits.requestFields : limits.responseFields,
+  }
+}
+
+/** A socket whose writes are changed on their way: for canaries. */
+export class TamperedSocket extends SimulatedSocket {
+  readonly #tamper: (text: string) => string
+
+  constructor(remote: string, windowBytes: number, buffer: SharedReadBuffer, connected: boolean, tamper: (text: string) => string) {
+    super(remote, windowBytes, buffer, connected)
+    this.#tamper = tamper
+  }
+
+  override write(data: string | Buffer): boolean {
+    return super.write(this.#tamper(typeof data === 'string' ? data : data.toString('latin1')))
+  }
+}

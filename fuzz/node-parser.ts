@@ -1,0 +1,142 @@
+/**
+ * A second opinion: what Node's own HTTP parser (llhttp of this Node's version, strict, as http.Server and http.request use it) sees in a
+ * stream of messages. Node has no public door to it; `process.binding` is the one that all supported versions have.
+ */
+import { Buffer } from 'node:buffer'
+
+export interface NodeMessage {
+  readonly method: string
+  readonly target: string
+  readonly status: number
+  readonly minorVersion: number
+  /** Name and value, alternating. */
+  readonly rawFields: string[]
+  readonly rawTrailers: string[]
+  body: string
+  complete: boolean
+}
+
+export interface NodeReading {
+  readonly messages: readonly NodeMessage[]
+  /** llhttp's code for the fault, '' without one. */
+  readonly fault: string
+  /** With `byOctet`: behind each complete message. */
+  readonly ends: readonly number[]
+}
+
+interface BoundParser {
+  initialize(type: number, resource: object, headBytesMax: number, lenientFlags: number): void
+  execute(bytes: Buffer): number | (Error & { code: string; bytesParsed: number })
+  finish(): undefined | (Error & { code: string })
+  [callback: number]: unknown
+}
+
+interface Binding {
+  readonly methods: readonly string[]
+  readonly allMethods?: readonly string[]
+  readonly HTTPParser: (new () => BoundParser) &
+    Readonly<Record<'REQUEST' | 'RESPONSE' | 'kOnHeaders' | 'kOnHeadersComplete' | 'kOnBody' | 'kOnMessageComplete', number>>
+}
+
+const binding = bind()
+const { HTTPParser } = binding
+const methods = binding.allMethods ?? binding.methods
+const headBytesMax = 1_048_576
+
+function bind(): Binding {
+  const had = process.noDeprecation
+  // The warning is for programs; a test that looks inside on purpose need not be told.
+  process.noDeprecation = true
+  try {
+    return (process as unknown as { binding(name: string): Binding }).binding('http_parser')
+  } finally {
+    process.noDeprecation = had ?? false
+  }
+}
+
+export interface ReadingOptions {
+  /** Whether the response of this number, interim ones not counted, answers HEAD. */
+  readonly isToHead?: (response: number) => boolean
+  /** The connection has ended cleanly behind the bytes. */
+  readonly hasEnded?: boolean
+  /** Give one octet at a time, to see where messages end. */
+  readonly byOctet?: boolean
+  /** Stop behind a 101, and behind a request that asks for an upgrade: what follows is not HTTP. */
+  readonly stopsAtUpgrade?: boolean
+}
+
+export function readWithNode(kind: 'request' | 'response', bytes: Uint8Array, options: ReadingOptions = {}): NodeReading {
+  const messages: NodeMessage[] = []
+  const ends: number[] = []
+  let finals = 0
+  let offset = 0
+  /** Fields that came before their head was complete, because they are many; then trailers. */
+  let early: string[] = []
+  let current: NodeMessage | undefined
+  let hasUpgraded = false
+  let completed = 0
+  const parser = new HTTPParser()
+  parser.initialize(kind === 'request' ? HTTPParser.REQUEST : HTTPParser.RESPONSE, {}, headBytesMax, 0)
+  parser[HTTPParser.kOnHeaders] = (fields: string[], url: string) => {
+    if (current === undefined) {
+      early.push(...fields)
+      earlyTarget += url
+    } else current.rawTrailers.push(...fields)
+  }
+  let earlyTarget = ''
+  parser[HTTPParser.kOnHeadersComplete] = (
+    _major: number,
+    minorVersion: number,
+    fields: string[] | undefined,
+    method: number | undefined,
+    url: string | undefined,
+    status: number | undefined,
+    _reason: unknown,
+    upgrades: boolean,
+  ): number => {
+    current = {
+      method: method === undefined ? '' : (methods[method] ?? ''),
+      target: earlyTarget + (url ?? ''),
+      status: status ?? 0,
+      minorVersion,
+      rawFields: [...early, ...(fields ?? [])],
+      rawTrailers: [],
+      body: '',
+      complete: false,
+    }
+    early = []
+    earlyTarget = ''
+    messages.push(current)
+    if (upgrades) hasUpgraded = true
+    if (kind === 'request' || current.status < 200) return 0
+    return options.isToHead?.(finals++) === true ? 1 : 0
+  }
+  parser[HTTPParser.kOnBody] = (piece: Buffer) => {
+    current!.body += piece.toString('latin1')
+  }
+  parser[HTTPParser.kOnMessageComplete] = () => {
+    current!.complete = true
+    current = undefined
+    completed++
+  }
+  const all = Buffer.from(bytes)
+  let fault = ''
+  while (offset < all.length) {
+    const completeBefore = completed
+    const stop = options.byOctet === true ? offset + 1 : all.length
+    const taken = parser.execute(all.subarray(offset, stop))
+    if (typeof taken !== 'number') {
+      fault = taken.code
+      break
+    }
+    // Behind an upgrade the parser stops; it goes on when it is given the rest.
+    offset += taken === 0 ? stop - offset : taken
+    if (completed > completeBefore) ends.push(offset)
+    if (hasUpgraded && options.stopsAtUpgrade === true && current === undefined) break
+  }
+  if (fault === '' && options.hasEnded === true && !(hasUpgraded && options.stopsAtUpgrade === true)) {
+    const error = parser.finish()
+    if (error !== undefined) fault = error.code
+  }
+  return { messages, fault, ends }
+}

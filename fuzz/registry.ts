@@ -1,0 +1,28 @@
+/** Every target, what it starts from, and its canaries. */
+import type { SeedCorpus } from './seed-corpus.ts'
+import type { Canary, FuzzTarget } from './target.ts'
+import { accessLogLine, accessLogLineCanaries } from './targets/access-log-line.ts'
+import { chunkDecoder, chunkDecoderCanaries } from './targets/chunk-decoder.ts'
+import { cliUnits, cliUnitsCanaries } from './targets/cli-units.ts'
+import { connectionTokensAndHost, connectionTokensAndHostCanaries } from './targets/connection-tokens-and-host.ts'
+import { headRoundTrip, headRoundTripCanaries } from './targets/head-round-trip.ts'
+import { parserSplit, parserSplitCanaries } from './targets/parser-split.ts'
+import { responsePath, responsePathCanaries } from './targets/response-path.ts'
+import { smuggling, smugglingCanaries } from './targets/smuggling.ts'
+
+export interface Registration {
+  readonly target: FuzzTarget
+  readonly seeds: (corpus: SeedCorpus) => readonly Uint8Array[]
+  readonly canaries: readonly Canary[]
+}
+
+export const registry: readonly Registration[] = [
+  { target: parserSplit, seeds: ({ requests, responses }) => [...requests, ...responses], canaries: parserSplitCanaries },
+  { target: headRoundTrip, seeds: ({ requests }) => requests, canaries: headRoundTripCanaries },
+  { target: chunkDecoder, seeds: ({ chunkedBodies }) => chunkedBodies, canaries: chunkDecoderCanaries },
+  { target: smuggling, seeds: ({ requests }) => requests, canaries: smugglingCanaries },
+  { target: responsePath, seeds: ({ responses }) => responses, canaries: responsePathCanaries },
+  { target: connectionTokensAndHost, seeds: ({ words }) => words, canaries: connectionTokensAndHostCanaries },
+  { target: cliUnits, seeds: ({ words }) => words, canaries: cliUnitsCanaries },
+  { target: accessLogLine, seeds: ({ requests, words }) => [...words, ...requests], canaries: accessLogLineCanaries },
+]
