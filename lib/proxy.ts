@@ -211,10 +211,11 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   }
 
   async #drain(graceMs: number, signal: AbortSignal | undefined): Promise<void> {
-    if (this.#isClosed) return
-    this.#stopAccepting()
-    for (const connection of [...this.#connections]) connection.drain()
-    if (this.#connections.size > 0 && graceMs > 0 && signal?.aborted !== true) {
+    if (!this.#isClosed) {
+      this.#stopAccepting()
+      for (const connection of [...this.#connections]) connection.drain()
+    }
+    if (!this.#isClosed && this.#connections.size > 0 && graceMs > 0 && signal?.aborted !== true) {
       await new Promise<void>((resolve) => {
         const cancel = systemClock.schedule(graceMs, resolve)
         signal?.addEventListener('abort', () => resolve(), { once: true })
@@ -274,7 +275,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       httpDate: () => this.#date.now(),
       onExchangeEnd: (exchange) => {
         this.#exchangesTotal++
-        if (this.listenerCount('exchange') > 0) this.emit('exchange', exchange.summarize())
+        if (this.listenerCount('exchange') > 0) this.#tell(() => this.emit('exchange', exchange.summarize()))
       },
       onRefusal: (refusal) => this.#onRefusal(refusal),
       onConnectionClosed: (connection) => this.#onConnectionClosed(connection),
@@ -297,7 +298,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     let connection: DownstreamConnection | undefined
     RawSocket.accept(accepted, this.#read, (socket) => (connection = new DownstreamConnection(socket, environment)))
     this.#connections.add(connection!)
-    if (this.listenerCount('connection') > 0) this.emit('connection', connection!.socket.remote)
+    if (this.listenerCount('connection') > 0) this.#tell(() => this.emit('connection', connection!.socket.remote))
   }
 
   /** One too many: told so, in one write, and closed. */
@@ -357,6 +358,15 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     const fault = error instanceof Error ? error : new Error(String(error))
     this.#logger.error({ err: fault }, 'internal fault')
     if (this.listenerCount('error') > 0) this.emit('error', fault)
+  }
+
+  /** A listener that throws is a fault, and nothing of our own work is left undone for it. */
+  #tell(emit: () => void): void {
+    try {
+      emit()
+    } catch (error) {
+      this.#onFault(error)
+    }
   }
 
   #giveUp(handler: SocketHandler): void {

@@ -66,7 +66,7 @@ function makeTarget(units: Subject): FuzzTarget {
       'a duration and a size mean what a naive reader with whole numbers of any size takes them for, and what it refuses is refused',
       'what is refused is refused with ERR_EPROXY_OPTION, and nothing else is thrown',
       'every number is written as a text that reads back as the same number',
-      'every address that is read is written as a text that reads back as the same address',
+      'every address that is read is written as a text that reads back as the same address; the path of a socket stays as it is',
     ],
     run(data, random) {
       const text = random.chance(0.6)
@@ -87,6 +87,7 @@ function makeTarget(units: Subject): FuzzTarget {
         if (address === undefined) continue
         if (address.kind === 'tcp')
           expect(Number.isInteger(address.port) && address.port >= 0 && address.port <= 65_535, () => `port of ${JSON.stringify(text)}`)
+        else expect(text.endsWith(`unix:${address.path}`), () => `the path of ${JSON.stringify(text)} is ${JSON.stringify(address.path)}`)
         const written = units.formatAddress(address)
         expectSame(
           attempt(() => parse(written)),

@@ -43,6 +43,8 @@ function isLegalMove(from: ConnectionState, to: ConnectionState): boolean {
   }
 }
 
+/** Read ahead of an exchange before the client is not read any more; one more read may come on top. */
+const aheadBytesMax = 16_384
 /** How often the minimum rate of a body is looked at. */
 const rateCheckMs = 1_000
 
@@ -57,7 +59,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
   #rateDeadline: Deadline | undefined
   #state: ConnectionState = ConnectionState.IDLE
 
-  /** Read and not yet parsed: a pipelined request behind one that is on. One read at most. */
+  /** Read and not yet parsed: pipelined requests behind one that is on. Bounded by aheadBytesMax and one read. */
   #ahead: Buffer | undefined
   /** Requests handled without a turn for others. */
   #turnMessages = 0
@@ -204,7 +206,9 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
     const { wheel, config } = this.#environment
     switch (deadline.phase) {
       case 'firstByte':
-        return this.#destroy()
+        // An exchange of which nothing came: it has its line in the log, like any other.
+        this.#beginExchange()
+        return this.#exchange.onClientTimeout('ERR_EPROXY_FIRST_BYTE_TIMEOUT')
       case 'keepAlive':
         return this.#linger()
       case 'requestHead':
@@ -334,7 +338,8 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
     if (this.#ahead !== undefined) this.#ahead = Buffer.concat([this.#ahead, more])
     // What was read ahead before is ours already; only the read buffer is borrowed.
     else this.#ahead = bytes === this.#environment.parserEngine.readBuffer ? Buffer.from(more) : more
-    this.hold.hold(HoldReason.PIPELINED)
+    // Up to here the client is read on, so that its leaving is noticed while its request is answered.
+    if (this.#ahead.length >= aheadBytesMax) this.hold.hold(HoldReason.PIPELINED)
   }
 
   /** Goes on with what was read ahead, or with reading. */

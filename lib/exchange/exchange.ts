@@ -239,6 +239,11 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   onRequestBody(start: number, end: number): void {
+    if (this.#awaitsContinue) {
+      // The client does not wait any longer.
+      this.#awaitsContinue = false
+      this.#upstream?.awaitRequest()
+    }
     if (this.#state === ExchangeState.DISCARDING) this.#discardedBytes += end - start
     else if (this.#answer === undefined) this.#environment.requestBatch.add(start, end)
   }
@@ -265,7 +270,8 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
         if (data.length === 0) return
         if (this.#upstream !== undefined) return this.#send(data)
         this.#pending.push(data)
-        this.#client.hold.hold(HoldReason.NO_SINK)
+        // A client whose request is complete is read on: that is how its leaving is noticed.
+        if (this.#request === 'open') this.#client.hold.hold(HoldReason.NO_SINK)
         return
       }
       case ExchangeState.DISCARDING:
@@ -345,7 +351,6 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
 
   override onConnectionFailed(error: ProxyError): void {
     this.#lastFailure = error
-    this.#retries++
     this.#tried = [...this.#tried, this.#pool!]
     if (this.#tried.length >= this.#environment.config.pool.attempts) return this.#fail(error.code as ExchangeErrorCode)
     this.#acquire(false)
@@ -489,6 +494,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       assert(this.#lastFailure !== undefined, 'no server to try, and none failed')
       return this.#fail(this.#lastFailure.code as ExchangeErrorCode, undefined, this.#lastFailure.message)
     }
+    if (this.#tried.length > 0) this.#retries++
     this.#pool = pool
     this.#upstreamName = pool.name
     let connection: UpstreamConnection | undefined
@@ -556,7 +562,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#forgetReplay()
     this.#to(ExchangeState.WAITING)
     this.#client.hold.free(HoldReason.SINK_FULL)
-    this.#client.hold.hold(HoldReason.NO_SINK)
+    if (this.#request === 'open') this.#client.hold.hold(HoldReason.NO_SINK)
     this.#acquire(true)
   }
 
@@ -597,10 +603,11 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     upstream.becomeTunnel()
     this.#tunnel = new Tunnel(this.#client, upstream, this.#environment, {
       onBytesOut: (bytes) => (this.bytesOut += bytes),
-      onTunnelOver: (code) => {
+      onTunnelOver: (code, side) => {
         this.#tunnel = undefined
         this.#upstream = undefined
         if (code !== undefined) this.#note(code)
+        if (side === 'client') this.#termination = 'CD'
         this.#end(code === undefined ? 'close' : 'reset')
       },
     })
@@ -618,7 +625,8 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     // What is half sent must not look whole: the connection is cut.
     if (this.#responseBegun) return this.#end('reset')
     const status = ruleStatus ?? row.status
-    if (status === 0) return this.#end('reset')
+    // A client that never said anything gets no answer and no reset: it may be a probe, or a browser that connected ahead.
+    if (status === 0) return this.#end(code === 'ERR_EPROXY_FIRST_BYTE_TIMEOUT' ? 'close' : 'reset')
     const fields = status === 503 ? 'Retry-After: 1\r\n' : ''
     this.#answerWith(
       { status, error: row.proxyStatus, details: row.side === 'client' || this.#rule !== '' ? details || row.doc : row.doc, fields },
@@ -651,7 +659,9 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#status = answer.status
     this.#responseBegun = true
     const closes = this.#answerCloses || !this.#persists || this.#request === 'open' || this.#environment.isDraining
-    this.#client.write(encodeLocalResponse(answer, this.#environment.httpDate(), closes, this.#method === 'HEAD'))
+    // A 1.0 client takes a connection for closed that it is not told to keep.
+    const fields = !closes && this.#minorVersion === 0 ? answer.fields + 'Connection: keep-alive\r\n' : answer.fields
+    this.#client.write(encodeLocalResponse({ ...answer, fields }, this.#environment.httpDate(), closes, this.#method === 'HEAD'))
     this.#end(closes ? 'close' : 'next')
   }
 
@@ -669,7 +679,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     const row = errorTable[code]
     this.#termination = row.termination
     // The row's second letter is for the usual moment; a response that was cut under way ended in its data phase.
-    if (this.#responseBegun && row.side === 'upstream' && row.termination !== 'PH') this.#termination = row.termination[0]! + 'D'
+    if (this.#responseBegun && row.side !== 'client') this.#termination = row.termination[0]! + 'D'
   }
 
   /** The second letter for an end that can come at any moment. */

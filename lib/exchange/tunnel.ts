@@ -12,7 +12,7 @@ import type { ExchangeEnvironment } from './environment.ts'
 export interface TunnelEvents {
   onBytesOut(bytes: number): void
   /** Both connections are closed or closing. `code` says why, when they did not end by themselves. */
-  onTunnelOver(code: ExchangeErrorCode | undefined): void
+  onTunnelOver(code: ExchangeErrorCode | undefined, side: 'client' | 'upstream' | undefined): void
 }
 
 export class Tunnel implements DeadlineOwner {
@@ -70,11 +70,11 @@ export class Tunnel implements DeadlineOwner {
   onClientClose(error: Error | undefined): void {
     // What the client sent before its FIN still has to reach the upstream, which closes when it has it all, or is late.
     if (error === undefined && this.#clientEnded && this.#upstreamEnded && this.#upstream.socket.unsentBytes > 0) return
-    this.#close(error)
+    this.#close(error, 'client')
   }
 
   onUpstreamClose(error: Error | undefined): void {
-    this.#close(error)
+    this.#close(error, 'upstream')
   }
 
   /** Cuts both sides. */
@@ -87,17 +87,18 @@ export class Tunnel implements DeadlineOwner {
   }
 
   /** One side is gone. With an error the other one is cut; otherwise both have ended, and the other closes when it has sent all. */
-  #close(error: Error | undefined): void {
+  #close(error: Error | undefined, side: 'client' | 'upstream'): void {
     const isClean = error === undefined && this.#clientEnded && this.#upstreamEnded
-    this.#finish(isClean ? undefined : 'ERR_EPROXY_TUNNEL_RESET')
+    if (isClean) this.#finish(undefined)
+    else this.#finish('ERR_EPROXY_TUNNEL_RESET', side)
   }
 
-  #finish(code: ExchangeErrorCode | undefined): void {
+  #finish(code: ExchangeErrorCode | undefined, side?: 'client' | 'upstream'): void {
     if (this.#isOver) return
     this.#isOver = true
     this.#environment.wheel.remove(this.#deadline)
     this.#upstream.terminate()
-    this.#events.onTunnelOver(code)
+    this.#events.onTunnelOver(code, side)
   }
 
   #touch(): void {

@@ -40,6 +40,8 @@ export class Pool implements ConnectionKeeper {
   #connecting = 0
   /** Attempts that have no connection yet, because the name is being resolved. */
   #resolving = 0
+  /** Other addresses of the same name, for attempts under way. */
+  readonly #alternatives = new WeakMap<UpstreamConnection, readonly Address[]>()
   #firstWaiter: Waiter | undefined
   #lastWaiter: Waiter | undefined
   #waiting = 0
@@ -138,6 +140,8 @@ export class Pool implements ConnectionKeeper {
 
   onConnectFailed(connection: UpstreamConnection, code: ExchangeErrorCode, cause: Error | undefined): void {
     this.#open.delete(connection)
+    const [next, ...others] = this.#alternatives.get(connection) ?? []
+    if (next !== undefined) return this.#connectTo(next, others)
     this.#fail(connectError(code, this.#name, cause))
   }
 
@@ -179,14 +183,14 @@ export class Pool implements ConnectionKeeper {
     const address = this.#address
     if (address.kind === 'unix') return this.#connectTo(address)
     const known = this.#environment.resolver.lookupCached(address.host)
-    if (known !== undefined) return this.#connectTo({ kind: 'tcp', host: this.#choose(known), port: address.port })
+    if (known !== undefined) return this.#connectToOneOf(known, address.port)
     this.#resolving++
     this.#environment.resolver
       .resolve(address.host)
       .then(
         (found) => {
           this.#resolving--
-          this.#connectTo({ kind: 'tcp', host: this.#choose(found), port: address.port })
+          this.#connectToOneOf(found, address.port)
         },
         (error: unknown) => {
           this.#resolving--
@@ -200,13 +204,19 @@ export class Pool implements ConnectionKeeper {
       .catch((error: unknown) => this.#environment.onFault(error))
   }
 
-  /** The addresses of a name take turns; one that does not answer is followed by the next. */
-  #choose(addresses: readonly { readonly address: string }[]): string {
+  /** The addresses of a name take turns; one that cannot be reached is followed by the next, up to pool.attempts. */
+  #connectToOneOf(addresses: readonly { readonly address: string }[], port: number): void {
     assert(addresses.length > 0, 'the resolver gave an empty answer')
-    return addresses[this.#nextAddress++ % addresses.length]!.address
+    const first = this.#nextAddress++ % addresses.length
+    const inTurn = [...addresses.slice(first), ...addresses.slice(0, first)].map(({ address: host }): Address => ({
+      kind: 'tcp',
+      host,
+      port,
+    }))
+    this.#connectTo(inTurn[0]!, inTurn.slice(1, this.#environment.config.pool.attempts))
   }
 
-  #connectTo(address: Address): void {
+  #connectTo(address: Address, alternatives: readonly Address[] = []): void {
     // The name was resolved too late: nobody waits any more.
     if (this.#closed && this.#firstWaiter === undefined) return void this.#connecting--
     connectionId++
@@ -214,6 +224,7 @@ export class Pool implements ConnectionKeeper {
       this.#environment.connect(address, handler),
     )
     this.#open.add(connection)
+    if (alternatives.length > 0) this.#alternatives.set(connection, alternatives)
   }
 
   /** An attempt failed. The waiter that it would have served is told, unless others are still on their way for all. */

@@ -19,8 +19,10 @@ test('firstByte: a connection that says nothing is closed without a word', async
   const client = await proxy.client()
   assert.equal(await client.closed(), 'fin')
   assert.equal(client.unread, '')
-  await proxy.quiet()
-  assert.equal(proxy.proxy.stats.exchangesTotal, 0)
+  const summary = await proxy.summary()
+  assert.equal(summary.termination, 'cR')
+  assert.equal(summary.error, 'ERR_EPROXY_FIRST_BYTE_TIMEOUT')
+  assert.equal(summary.status, 0)
 })
 
 test('requestHead: 408 however the bytes of the head drip in', async (t) => {
