@@ -357,7 +357,13 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     this.#faultsTotal++
     const fault = error instanceof Error ? error : new Error(String(error))
     this.#logger.error({ err: fault }, 'internal fault')
-    if (this.listenerCount('error') > 0) this.emit('error', fault)
+    if (this.listenerCount('error') === 0) return
+    try {
+      this.emit('error', fault)
+    } catch (thrown) {
+      // A listener for faults that has one itself is not told of it.
+      this.#logger.error({ err: thrown }, 'a listener for errors threw')
+    }
   }
 
   /** A listener that throws is a fault, and nothing of our own work is left undone for it. */

@@ -36,12 +36,12 @@ export function readConnectionOptions(head: MessageHead): void {
   options.te = false
   options.nominated = noNominations
   if (!head.has(FieldKind.CONNECTION)) return
-  const nominated: string[] = []
+  const nominated = new Set<string>()
   for (let i = 0; i < head.count; i++) if (head.kinds[i] === FieldKind.CONNECTION) readField(head, i, nominated)
-  if (nominated.length > 0) options.nominated = nominated
+  if (nominated.size > 0) options.nominated = nominated
 }
 
-function readField(head: MessageHead, index: number, nominated: string[]): void {
+function readField(head: MessageHead, index: number, nominated: Set<string>): void {
   const { raw, spans, connection } = head
   const end = spans[index * spanWidth + 3]!
   let start = spans[index * spanWidth + 2]!
@@ -61,7 +61,7 @@ function readField(head: MessageHead, index: number, nominated: string[]): void 
       else {
         if (!isToken(raw, from, to)) throw new ParseError('H1-CONNECTION-OPTION', from)
         const name = raw.substring(from, to).toLowerCase()
-        if (!endToEnd.has(name)) nominated.push(name)
+        if (!endToEnd.has(name)) nominated.add(name)
       }
     }
     start = stop + 1

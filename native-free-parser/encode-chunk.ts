@@ -10,10 +10,10 @@ export function encodeChunkHead(bytes: number): string {
 }
 
 /** Last chunk and the trailer section, without the fields named in `nominated` (lower case): they were for the hop they came over. */
-export function encodeTrailers({ rawFields }: TrailerSection, nominated: readonly string[]): string {
+export function encodeTrailers({ rawFields }: TrailerSection, nominated: ReadonlySet<string>): string {
   let text = '0\r\n'
   for (let i = 0; i < rawFields.length; i += 2) {
-    if (!nominated.includes(rawFields[i]!.toLowerCase())) text += rawFields[i]! + ': ' + rawFields[i + 1]! + '\r\n'
+    if (!nominated.has(rawFields[i]!.toLowerCase())) text += rawFields[i]! + ': ' + rawFields[i + 1]! + '\r\n'
   }
   return text + '\r\n'
 }

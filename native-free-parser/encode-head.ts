@@ -66,7 +66,7 @@ export function encodeRequestHead(head: RequestHead, encoding: RequestEncoding):
     const next = i + 1 < head.count ? head.spans[at + spanWidth]! : raw.length - 2
     let line: string | undefined
     if (kind !== FieldKind.OTHER) line = requestLine(head, kind, encoding)
-    if (line === undefined && nominated.length > 0 && nominated.includes(head.name(i).toLowerCase())) line = ''
+    if (line === undefined && nominated.size > 0 && nominated.has(head.name(i).toLowerCase())) line = ''
     if (line === undefined) {
       if (isCanonical(head, at, next)) continue
       line = raw.substring(start, head.spans[at + 1]) + COLON_SPACE + raw.substring(head.spans[at + 2]!, head.spans[at + 3]) + CRLF
@@ -152,7 +152,7 @@ export function encodeResponseHead(head: ResponseHead, encoding: ResponseEncodin
     const next = i + 1 < head.count ? head.spans[at + spanWidth]! : raw.length - 2
     let line: string | undefined
     if (kind !== FieldKind.OTHER) line = responseLine(head, kind, encoding)
-    if (line === undefined && nominated.length > 0 && nominated.includes(head.name(i).toLowerCase())) line = ''
+    if (line === undefined && nominated.size > 0 && nominated.has(head.name(i).toLowerCase())) line = ''
     if (line === undefined) {
       if (isCanonical(head, at, next)) continue
       line = raw.substring(start, head.spans[at + 1]) + COLON_SPACE + raw.substring(head.spans[at + 2]!, head.spans[at + 3]) + CRLF

@@ -29,10 +29,10 @@ export interface ConnectionOptions {
   upgrade: boolean
   te: boolean
   /** Other options in lower case: names of fields that are for this hop only. */
-  nominated: readonly string[]
+  nominated: ReadonlySet<string>
 }
 
-export const noNominations: readonly string[] = Object.freeze([])
+export const noNominations: ReadonlySet<string> = new Set()
 
 export class MessageHead {
   raw = ''

@@ -125,8 +125,10 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
         // The client has seen our FIN or has nothing more to say: all that was written is acknowledged or on its way.
         return this.#finishLingering()
       case ConnectionState.IDLE:
-        if (this.#parser.state === ParserState.IDLE && this.#parser.messageBytes === 0) return this.#linger()
-        return this.#refuseIncomplete()
+        if (this.#ahead === undefined || this.#environment.config.halfClosedClients === 'abort') return this.#linger()
+        // There are requests to serve yet, which came before the end.
+        this.hasEnded = true
+        return
       case ConnectionState.BUSY:
         this.hasEnded = true
         if (!this.#exchange.isRequestComplete) return this.#refuseIncomplete()
@@ -190,14 +192,16 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
     const { wheel } = this.#environment
     if (this.#rateDeadline !== undefined) wheel.disarm(this.#rateDeadline)
     if (then === 'reset') return this.#reset()
-    if (then === 'close' || this.hasEnded || this.#environment.isDraining) return this.#linger()
+    if (then === 'close' || this.#environment.isDraining) return this.#linger()
     this.#to(ConnectionState.IDLE)
     this.hold.free(HoldReason.NO_SINK)
     this.hold.free(HoldReason.SINK_FULL)
     this.#parser.resume()
     wheel.arm(this.#readDeadline, 'keepAlive', this.#environment.config.timeouts.keepAlive)
     // Inside #work the loop goes on by itself.
-    if (!this.#isWorking) this.#workAhead()
+    if (this.#isWorking) return
+    this.#workAhead()
+    this.#checkEnd()
   }
 
   // DeadlineOwner
@@ -284,6 +288,14 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
     if (at < end) {
       if (this.#state === ConnectionState.IDLE || this.#state === ConnectionState.BUSY) this.#keepAhead(bytes, at, end)
     } else if (this.#state === ConnectionState.BUSY && !this.#isWaiting) this.#armRead()
+    this.#checkEnd()
+  }
+
+  /** FIN came before the requests that were read ahead of it were served; once they are, it counts. */
+  #checkEnd(): void {
+    if (!this.hasEnded) return
+    if (this.#state === ConnectionState.IDLE && this.#ahead === undefined) this.#linger()
+    else if (this.#state === ConnectionState.BUSY && !this.#isWaiting) this.#refuseIncomplete()
   }
 
   /** One call into the parser and, when the bytes are used up or the message is complete, one write of what came of it. */

@@ -54,6 +54,7 @@ function isLegalMove(from: ExchangeState, to: ExchangeState): boolean {
 }
 
 const noTries: readonly Pool[] = Object.freeze([])
+const noNominations: ReadonlySet<string> = new Set()
 const noNames: readonly string[] = Object.freeze([])
 const answerToOther: ResponseContext = Object.freeze({ toHead: false, offered: noNames })
 const answerToHead: ResponseContext = Object.freeze({ toHead: true, offered: noNames })
@@ -88,7 +89,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #persists = false
   #context = answerToOther
   #forwardOptions: ForwardOptions | undefined
-  #nominated = noNames
+  #nominated: ReadonlySet<string> = noNominations
   #awaitsContinue = false
 
   // The way to the upstream.
@@ -366,6 +367,8 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       return
     }
     const { config, wheel } = this.#environment
+    // Answered without a 100, the client may send its body or not (RFC 9110 section 10.1.1): what it sends next could be either.
+    const isBodyInDoubt = this.#awaitsContinue && this.#request === 'open'
     this.#goOn()
     this.#responseAt = wheel.clock.now()
     this.#status = head.status
@@ -380,7 +383,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     }
     this.#framing = responseFraming(head.bodyKind, this.#minorVersion)
     // An error before the end of the request says that the rest is not wanted: do not make the client send it all.
-    if (this.#framing === 'close' || this.#environment.isDraining || (this.#request === 'open' && head.status >= 400))
+    if (this.#framing === 'close' || this.#environment.isDraining || isBodyInDoubt || (this.#request === 'open' && head.status >= 400))
       this.#persists = false
     const connection = this.#persists ? (this.#minorVersion === 0 ? 'keep-alive' : '') : 'close'
     this.#responseHead += forwardFinal(
@@ -397,7 +400,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   onResponseTrailers(trailers: TrailerSection): void {
-    if (this.#framing === 'chunked') this.#responseTail = encodeTrailers(trailers, noNames)
+    if (this.#framing === 'chunked') this.#responseTail = encodeTrailers(trailers, noNominations)
   }
 
   onResponseComplete(): void {

@@ -21,6 +21,8 @@ export interface ByteSocket {
   write(data: string | Buffer): boolean
   /** Written and not yet with the kernel, in bytes; falls as the peer takes them. */
   readonly unsentBytes: number
+  /** The peer's FIN has been read, and the handler is about to be told. */
+  readonly isEnding: boolean
   pause(): void
   resume(): void
   /** Sends FIN behind what was written. */

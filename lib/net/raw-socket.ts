@@ -110,6 +110,10 @@ export class RawSocket implements ByteSocket, DirectWriter {
     return this.#remote.replace(/:[0-9]+$/, '').replace(/^\[|\]$/g, '')
   }
 
+  get isEnding(): boolean {
+    return this.#isEnding
+  }
+
   get unsentBytes(): number {
     if (!this.#isStreamBusy && this.#queuedWrites === 0) return 0
     // libuv's own queue shrinks with every partial write; the stream's count only when a write is complete.

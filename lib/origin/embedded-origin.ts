@@ -18,7 +18,8 @@ import {
 import type { MessageHandler, RequestHead, TrailerSection } from '../../native-free-parser/index.ts'
 import type { Address } from '../core/options.ts'
 
-const slots = 1_024
+/** Connections at one time; each may be in the middle of a head. */
+const slots = 4_096
 
 export class EmbeddedOrigin {
   readonly #server: net.Server
@@ -35,6 +36,7 @@ export class EmbeddedOrigin {
         connection.dispose()
       })
     })
+    this.#server.maxConnections = slots
   }
 
   /** Listens on an address of its own choice on the loopback interface. Rejects with the system's error. */
@@ -173,7 +175,8 @@ class OriginConnection implements MessageHandler<RequestHead> {
         }
       }
     } catch (error) {
-      if (!(error instanceof ParseError)) throw error
+      // Out of parser slots, which maxConnections prevents: one connection pays, not the process.
+      if (!(error instanceof ParseError)) return void this.#socket.destroy()
       // An echo that is cut has no end that could be taken for a whole one.
       if (this.#isEchoing) return void this.#socket.resetAndDestroy()
       const body = `${error.message}\n`

@@ -135,6 +135,7 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
       this.#isPersistent &&
       !this.#isDirty &&
       this.#keepAliveMs > 0 &&
+      !this.socket.isEnding &&
       this.socket.unsentBytes === 0 &&
       this.#environment.wheel.clock.now() < this.#retireAt
     )

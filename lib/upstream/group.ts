@@ -1,20 +1,24 @@
 /** The servers that share the load of one proxy. */
-import type { Address } from '../core/options.ts'
+import { formatAddress, type Address } from '../core/options.ts'
 import { pickRoundRobin } from '../route/round-robin.ts'
 import type { UpstreamEnvironment } from './environment.ts'
 import { Pool, type PoolStats } from './pool.ts'
 
 export class UpstreamGroup {
   readonly pools: readonly Pool[]
+  readonly #name: string
   #next = 0
 
   constructor(addresses: readonly Address[], environment: UpstreamEnvironment) {
+    const [first] = addresses
+    // A path is no host, and nobody's business.
+    this.#name = first === undefined || first.kind === 'unix' ? 'localhost' : formatAddress(first)
     this.pools = addresses.map((address) => new Pool(address, environment))
   }
 
   /** Stands in Host when a 1.0 client sends none. */
   get name(): string {
-    return this.pools[0]!.name
+    return this.#name
   }
 
   get stats(): Readonly<Record<string, PoolStats>> {

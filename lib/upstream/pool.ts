@@ -82,7 +82,7 @@ export class Pool implements ConnectionKeeper {
   acquire(waiter: Waiter, fresh: boolean): UpstreamConnection | undefined {
     while (!fresh && this.#idle.length > 0) {
       const connection = this.#idle.pop()!
-      if (!connection.isExpired) return connection
+      if (!connection.isExpired && !connection.socket.isEnding) return connection
       connection.terminate()
     }
     const { pool } = this.#environment.config

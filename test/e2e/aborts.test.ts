@@ -7,7 +7,7 @@ import { test, type TestContext } from 'node:test'
 import { until } from '../support/patience.ts'
 import { ProxyUnderTest, type StartOptions } from '../support/proxy-under-test.ts'
 import { get, withBody, type RawClient } from '../support/raw-client.ts'
-import { answering, ScriptedOrigin, silent, type OriginConnection, type Script } from '../support/scripted-origin.ts'
+import { answering, answeringWith, ScriptedOrigin, silent, type OriginConnection, type Script } from '../support/scripted-origin.ts'
 import { WireEnded, type Wire } from '../support/wire.ts'
 
 const ways = [
@@ -185,6 +185,25 @@ test('a client that ends its side is still answered where that is wanted', async
   assert.equal(summary.termination, '--')
   await proxy.quiet()
   assert.equal(proxy.pool.idle, 1)
+})
+
+test('all requests that came before the FIN are answered where half-closed clients are served', async (t) => {
+  const answer = answeringWith(({ target }, connection) => connection.respond(200, target))
+  const { client } = await start(t, answer, { halfClosedClients: 'serve' })
+  client.send(get('/1') + get('/2') + get('/3'))
+  client.end()
+  for (const target of ['/1', '/2', '/3']) assert.equal((await client.response()).body, target)
+  assert.equal(await client.closed(), 'fin')
+})
+
+test('half a request behind whole ones is refused where half-closed clients are served', async (t) => {
+  const answer = answeringWith(({ target }, connection) => connection.respond(200, target))
+  const { client } = await start(t, answer, { halfClosedClients: 'serve' })
+  client.send(get('/1') + 'GET /2 HT')
+  client.end()
+  assert.equal((await client.response()).body, '/1')
+  assert.equal((await client.response()).status, 400)
+  assert.equal(await client.closed(), 'fin')
 })
 
 test('a client that leaves by RST is noticed where half-closed clients are served, too', async (t) => {

@@ -251,6 +251,22 @@ test('a request whose body is not complete never shares its connection', async (
   )
 })
 
+/*
+ * 1. The server ends each connection right behind its response, without saying so in the response.
+ * 2. The end is read together with the response, but told only after a second look for a reset.
+ * 3. In between the connection was in the pool, and the next POST, which must not be sent twice, was lost on it.
+ */
+test('a connection whose end has been read takes no other request', async (t) => {
+  const origin = await ScriptedOrigin.start(t, async (connection) => {
+    await connection.request()
+    connection.respond(200, 'ok')
+    connection.end()
+  })
+  const proxy = await ProxyUnderTest.start(t, { upstreams: [origin.address] })
+  const client = await proxy.client()
+  for (let i = 0; i < 30; i++) assert.equal((await client.exchange(withBody('POST', 'x'))).status, 200)
+})
+
 async function findConnection(origin: ScriptedOrigin, target: string) {
   const find = () => origin.connections.find(({ heads }) => heads.at(-1)?.includes(` ${target} `))
   await until(

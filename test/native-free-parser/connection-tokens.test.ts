@@ -5,7 +5,8 @@ import fc from 'fast-check'
 import { parseRequestHead, parseResponseHead } from '../support/parsed-head.ts'
 
 function options(lines: string): { close: boolean; keepAlive: boolean; upgrade: boolean; te: boolean; nominated: readonly string[] } {
-  return { ...parseRequestHead(`GET / HTTP/1.1\r\nHost: a\r\n${lines}\r\n`).connection }
+  const { connection } = parseRequestHead(`GET / HTTP/1.1\r\nHost: a\r\n${lines}\r\n`)
+  return { ...connection, nominated: [...connection.nominated] }
 }
 
 const none = { close: false, keepAlive: false, upgrade: false, te: false, nominated: [] }
@@ -52,7 +53,7 @@ test('one head leaves nothing behind for the next one', () => {
   options('Connection: close, te, upgrade, keep-alive, x\r\n')
   assert.deepEqual(options(''), none)
   parseResponseHead('HTTP/1.1 200 X\r\nConnection: close, x\r\n\r\n')
-  assert.deepEqual({ ...parseResponseHead('HTTP/1.1 200 X\r\n\r\n').connection }, none)
+  assert.deepEqual({ ...parseResponseHead('HTTP/1.1 200 X\r\n\r\n').connection }, { ...none, nominated: new Set() })
 })
 
 test('any list of tokens is read as a list of tokens', () => {
@@ -65,7 +66,7 @@ test('any list of tokens is read as a list of tokens', () => {
       const tokens = lines.flatMap((line) => line.map(([, name]) => `n-${name}`.slice(2).toLowerCase())).filter((name) => name !== '')
       assert.deepEqual(
         [...options(text).nominated],
-        tokens.filter((name) => !['close', 'keep-alive', 'upgrade', 'te', 'host', 'via', 'date'].includes(name)),
+        [...new Set(tokens)].filter((name) => !['close', 'keep-alive', 'upgrade', 'te', 'host', 'via', 'date'].includes(name)),
       )
     }),
     { numRuns: 300 },

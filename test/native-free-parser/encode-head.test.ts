@@ -48,7 +48,7 @@ function slowRequest(head: RequestHead, encoding: RequestEncoding): string {
   const lines = [`${head.method} ${target} HTTP/1.1`]
   for (const [name, value] of fieldsOf(head)) {
     const lower = name.toLowerCase()
-    if (ofTheHop.has(lower) || head.connection.nominated.includes(lower)) continue
+    if (ofTheHop.has(lower) || head.connection.nominated.has(lower)) continue
     if (lower === 'host' && head.authority !== '') lines.push(`Host: ${head.authority}`)
     else if (lower === 'content-length') lines.push(lengthLine(name, value))
     else if (lower === 'transfer-encoding') lines.push('Transfer-Encoding: chunked')
@@ -72,9 +72,9 @@ function slowResponse(head: ResponseHead, encoding: ResponseEncoding): string {
   const lines = [`HTTP/1.1 ${head.status} ${reason}`]
   for (const [name, value] of fieldsOf(head)) {
     const lower = name.toLowerCase()
-    if (lower === 'upgrade' && (head.status === 101 || head.status === 426) && !head.connection.nominated.includes(lower))
+    if (lower === 'upgrade' && (head.status === 101 || head.status === 426) && !head.connection.nominated.has(lower))
       lines.push(`${name}: ${value}`)
-    else if (ofTheHop.has(lower) || head.connection.nominated.includes(lower)) continue
+    else if (ofTheHop.has(lower) || head.connection.nominated.has(lower)) continue
     else if (lower === 'transfer-encoding') continue
     else if (lower === 'content-length' && (head.status < 200 || head.status === 204)) continue
     else if (lower === 'trailer' && encoding.framing !== 'chunked') continue

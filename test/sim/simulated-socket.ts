@@ -60,6 +60,8 @@ export class SimulatedPeer {
 
 export class SimulatedSocket implements ByteSocket {
   handler!: SocketHandler
+  /** An end is told in the same step in which it comes. */
+  readonly isEnding = false
   readonly peer: SimulatedPeer
   readonly remote: string
   readonly #windowBytes: number
