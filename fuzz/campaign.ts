@@ -35,6 +35,8 @@ export interface CampaignPlan {
   readonly runsMax?: number
   /** Ends the campaign when so many different things went wrong. */
   readonly findingsMax: number
+  /** What is known to be wrong already, and not told again. */
+  readonly knownSignatures?: ReadonlySet<string>
   /** For canaries: what goes wrong with this one too was not planted, and does not count. */
   readonly intact?: FuzzTarget
 }
@@ -49,6 +51,7 @@ export function runCampaign({
   timeMs,
   runsMax = Number.POSITIVE_INFINITY,
   findingsMax,
+  knownSignatures,
   intact,
 }: CampaignPlan): CampaignResult {
   const findings = new Map<string, Finding>()
@@ -73,7 +76,7 @@ export function runCampaign({
     before = now
     if (error === undefined || (intact !== undefined && tryRun(intact, data, runSeed) !== undefined)) continue
     const signature = signatureOf(error)
-    if (findings.has(signature)) continue
+    if (findings.has(signature) || knownSignatures?.has(signature) === true) continue
     const shortest = minimise(target, data, runSeed, signature)
     findings.set(signature, {
       target: target.name,
@@ -101,7 +104,10 @@ export function tryRun(target: FuzzTarget, data: Uint8Array, seed: number): Erro
 /** The first line of the message without quoted text, rules and numbers kept only as their kind. */
 export function signatureOf(error: Error): string {
   const line = error.message.split('\n')[0]!
-  return `${error.name}: ${line.replace(/"(?:[^"\\]|\\.)*"?/g, '…').replace(/[0-9]+(?: [0-9]+)*/g, 'N')}`.slice(0, 160)
+  return `${error.name}: ${line
+    .replace(/"(?:[^"\\]|\\.)*"?/g, '…')
+    .replace(/[0-9]+(?: [0-9]+)*/g, 'N')
+    .replace(/…(?:,…)+/g, '…')}`.slice(0, 160)
 }
 
 /** Delta debugging: takes away ever smaller pieces while the same thing goes wrong. */

@@ -11,7 +11,7 @@
 import { randomInt } from 'node:crypto'
 import { parseArgs } from 'node:util'
 import { parseDuration } from '../lib/core/units.ts'
-import { runCampaign, type CampaignResult, type Finding } from './campaign.ts'
+import { runCampaign, signatureOf, type CampaignResult, type Finding } from './campaign.ts'
 import { escapeOctets } from './octets.ts'
 import { registry, type Registration } from './registry.ts'
 import { loadRegressions, regressionsFolder, replay, writeRegression } from './regressions.ts'
@@ -58,13 +58,22 @@ function fuzz(chosen: readonly Registration[], seed: number, timeMs: number): nu
   let found = 0
   for (const { target, seeds } of chosen) {
     const known = regressions.filter((regression) => regression.target === target)
+    const knownSignatures = new Set<string>()
     for (const regression of known) {
       const error = replay(regression)
       if (error === undefined) continue
       found++
+      knownSignatures.add(signatureOf(error))
       console.log(`${regression.file} is still wrong: ${error.message}`)
     }
-    const result = runCampaign({ target, seeds: [...known.map(({ data }) => data), ...seeds(corpus)], seed, timeMs, findingsMax })
+    const result = runCampaign({
+      target,
+      seeds: [...known.map(({ data }) => data), ...seeds(corpus)],
+      seed,
+      timeMs,
+      findingsMax,
+      knownSignatures,
+    })
     console.log(`${target.name}: ${describe(result)}, seed ${seed}`)
     for (const finding of result.findings) report(finding)
     found += result.findings.length

@@ -251,7 +251,13 @@ export class MessageParser<Kind extends MessageKind = MessageKind> {
     const taken = engine.stop
     if (errno === LlhttpErrno.PAUSED) {
       const raw = this.#takeHeadText(bytes, start, start + taken)
-      if (raw.length > limits.headBytes) throw new ParseError('H1-HEAD-LENGTH', limits.headBytes)
+      if (raw.length > limits.headBytes) {
+        // Had it come in pieces, the request line would have been refused before.
+        const isLineTooLong = this.kind === 'request' && raw.indexOf('\r\n') > limits.startLineBytes
+        throw isLineTooLong
+          ? new ParseError('H1-REQUEST-LINE-LENGTH', limits.startLineBytes)
+          : new ParseError('H1-HEAD-LENGTH', limits.headBytes)
+      }
       this.#messageBytes += taken
       this.#onHeadComplete(raw, spans)
       return start + taken

@@ -84,7 +84,12 @@ const subject: Subject = {
     lease.use((engine) => {
       const parser = createParser(
         'request',
-        { onHead: ({ connection }) => void (options = { ...connection }), onBody() {}, onTrailers() {}, onMessageComplete() {} },
+        {
+          onHead: ({ connection }) => void (options = { ...connection, nominated: [...connection.nominated] }),
+          onBody() {},
+          onTrailers() {},
+          onMessageComplete() {},
+        },
         {},
         engine,
       )
@@ -163,7 +168,7 @@ function naiveOptions(values: readonly string[]): Options | RuleId {
     keepAlive: all.includes('keep-alive'),
     upgrade: all.includes('upgrade'),
     te: all.includes('te'),
-    nominated: all.filter((option) => !known.includes(option) && !protectedNames.test(option)),
+    nominated: [...new Set(all)].filter((option) => !known.includes(option) && !protectedNames.test(option)),
   }
 }
 

@@ -194,11 +194,12 @@ function expectedFields(head: RequestHead, encoding: RequestEncoding): string[] 
     return [line.slice(0, colon), line.slice(colon + 1).replace(/^[ \t]+|[ \t]+$/g, '')] as const
   })
   const authority = /^https?:\/\/([^/?#]*)/i.exec(head.target)?.[1]
+  const nominated = new Set(head.connection.nominated)
   const result: string[] = []
   let hasHost = false
   for (const [name, value] of fields) {
     const lower = name.toLowerCase()
-    if (hopByHop.has(lower) || head.connection.nominated.includes(lower)) continue
+    if (hopByHop.has(lower) || nominated.has(lower)) continue
     if (lower === 'trailer' && head.bodyKind !== BodyKind.CHUNKED) continue
     if (lower === 'expect' && head.minorVersion === 0) continue
     if (encoding.forwarded !== '' && (lower === 'x-forwarded-host' || lower === 'x-forwarded-proto')) continue
@@ -227,7 +228,7 @@ export const headRoundTripCanaries: readonly Canary[] = [
     bug: 'a field that Connection nominates may be the one that frames the body',
     target: makeTarget((head, encoding) => {
       const text = encodeRequestHead(head, encoding)
-      return head.connection.nominated.length > 0 ? text.replace(/\r\nContent-Length:[^\r]*/i, '') : text
+      return [...head.connection.nominated].length > 0 ? text.replace(/\r\nContent-Length:[^\r]*/i, '') : text
     }),
   },
   {

@@ -58,11 +58,17 @@ function makeTarget(make: MakeSubject): FuzzTarget {
         const whole = observe(make, engine, plan, data, [data.length], random)
         for (let round = 0; round < 3; round++) {
           const cuts = makeCuts(data.length, random)
-          expectSame(observe(make, engine, plan, data, cuts, random), whole, `split at ${cuts.slice(0, 20).join(' ')}`)
+          const split = observe(make, engine, plan, data, cuts, random)
+          expectSame(split, whole, `split ${endOf(split)}, whole ${endOf(whole)}, cut at ${cuts.slice(0, 20).join(' ')}`)
         }
       })
     },
   }
+}
+
+/** Tells one difference from another. */
+function endOf(log: readonly string[]): string {
+  return log.at(-1)?.split(' at ')[0] ?? 'nothing'
 }
 
 function makePlan(random: SeededRandom): Plan {
@@ -201,7 +207,7 @@ function describeHead(head: Head): string {
     kinds,
     head.bodyKind,
     head.contentLength,
-    head.connection,
+    { ...head.connection, nominated: [...head.connection.nominated] },
   ])
 }
 

@@ -195,9 +195,11 @@ export function resolveOptions(given: ProxyOptions, via: string): ProxyConfig {
 
 /** `[http://]host:port`, `[v6]:port`, `host` (port 80) or `unix:path`. Throws ProxyError ERR_EPROXY_OPTION. */
 export function parseUpstreamAddress(text: string): Address {
-  if (/^https:/i.test(text)) throw optionError(`upstream ${text}: TLS to an upstream is not supported, use http://`)
-  const rest = text.replace(/^http:\/\//i, '').replace(/\/$/, '')
-  if (rest.includes('/') && !rest.startsWith('unix:')) throw optionError(`upstream ${text}: only [http://]host:port or unix:path, no path`)
+  if (/^https:\/\//i.test(text)) throw optionError(`upstream ${text}: TLS to an upstream is not supported, use http://`)
+  // A path of a socket is taken as it is, slashes and all.
+  if (text.startsWith('unix:')) return parseAddress(text, undefined)
+  const rest = text.replace(/^(?:http:\/\/)?([^/]*)\/?$/i, '$1')
+  if (rest.includes('/') || rest.startsWith('unix:')) throw optionError(`upstream ${text}: only [http://]host:port or unix:path, no path`)
   const address = parseAddress(rest, 80)
   if (address.kind === 'tcp' && address.host === '') throw optionError(`upstream ${text}: the host is missing`)
   if (address.kind === 'tcp' && address.port === 0) throw optionError(`upstream ${text}: port 0 cannot be connected to`)
@@ -217,7 +219,7 @@ function parseAddress(text: string, defaultPort: number | undefined): Address {
   }
   const match = /^(?:\[([^\]]+)\]|([A-Za-z0-9._-]*))(?::([0-9]{1,5}))?$/.exec(text)
   const port = match?.[3] === undefined ? defaultPort : Number(match[3])
-  if (match === null || port === undefined || port > 65_535 || (match[1] !== undefined && !isIPv6(match[1])))
+  if (match === null || port === undefined || port > 65_535 || (match[1] !== undefined && !isIPv6(match[1])) || match[2] === 'unix')
     throw optionError(`${JSON.stringify(text)} is not an address; write host:port, [v6]:port, :port or unix:path`)
   return { kind: 'tcp', host: match[1] ?? match[2] ?? '', port }
 }
