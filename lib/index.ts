@@ -10,7 +10,16 @@ export {
 } from './proxy.ts'
 export { errorTable, ProxyError, type ApiErrorCode, type ErrorCode, type ErrorRow, type ExchangeErrorCode } from './core/errors.ts'
 export { limitTable, poolTable, timeoutTable } from './core/options.ts'
-export type { ForwardedMode, HalfClosedClients, Limits, PoolLimits, ProxyConfig, ProxyOptions, Timeouts } from './core/options.ts'
+export type {
+  ForwardedMode,
+  HalfClosedClients,
+  Limits,
+  PoolLimits,
+  ProxyConfig,
+  ProxyOptions,
+  SocketAccess,
+  Timeouts,
+} from './core/options.ts'
 export type { ExchangeSummary } from './observe/exchange-summary.ts'
 export type { Logger } from './observe/logger.ts'
 export type { PoolStats } from './upstream/pool.ts'

@@ -4,7 +4,6 @@
  */
 import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
-import type net from 'node:net'
 import { ParserEngine, type ParserLimits } from '../native-free-parser/index.ts'
 import { ProxyError } from './core/errors.ts'
 import { parseListenAddress, resolveOptions, type Limits, type ProxyConfig, type ProxyOptions } from './core/options.ts'
@@ -15,8 +14,8 @@ import { Listener } from './downstream/listener.ts'
 import type { Refusal } from './exchange/environment.ts'
 import { encodeLocalResponse } from './exchange/local-response.ts'
 import { WriteBatch } from './exchange/write-batch.ts'
-import type { SocketHandler } from './net/byte-socket.ts'
-import { RawSocket, type ReadOptions } from './net/raw-socket.ts'
+import type { ReadOptions, SocketHandler } from './net/byte-socket.ts'
+import { acceptSocket, connectSocket, type Accepted } from './net/sockets.ts'
 import type { ExchangeSummary } from './observe/exchange-summary.ts'
 import { HttpDate } from './observe/http-date.ts'
 import { silentLogger, type Logger } from './observe/logger.ts'
@@ -142,7 +141,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       wheel: this.#wheel,
       resolver: this.#resolver,
       random: Math.random,
-      connect: (address, handler) => RawSocket.connect(address, this.#read, () => handler),
+      connect: (address, handler) => connectSocket(address, this.#config.socketAccess === 'handles', this.#read, () => handler),
       onStrayBytes: (connection) => this.#onStrayBytes(connection),
       onFault: (error) => this.#onFault(error),
     }
@@ -178,7 +177,8 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     if (this.#isDraining) throw new ProxyError('ERR_EPROXY_STATE', 'the proxy is closing')
     await this.#startUpstreams()
     const listener = new Listener(
-      (socket) => this.#onConnection(socket),
+      this.#config.socketAccess === 'handles',
+      (accepted) => this.#onConnection(accepted),
       (error) => this.#onListenerError(error),
     )
     await listener.listen(wanted, signal)
@@ -290,27 +290,28 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     }
   }
 
-  #onConnection(accepted: net.Socket): void {
+  #onConnection(accepted: Accepted): void {
     systemClock.refresh()
     const environment = this.#environment!
     if (this.#connections.size >= this.#config.limits.connections) return this.#refuseConnection(accepted)
     this.#connectionsTotal++
     let connection: DownstreamConnection | undefined
-    RawSocket.accept(accepted, this.#read, (socket) => (connection = new DownstreamConnection(socket, environment)))
+    acceptSocket(accepted, this.#read, (socket) => (connection = new DownstreamConnection(socket, environment)))
     this.#connections.add(connection!)
     if (this.listenerCount('connection') > 0) this.#tell(() => this.emit('connection', connection!.socket.remote))
   }
 
   /** One too many: told so, in one write, and closed. */
-  #refuseConnection(accepted: net.Socket): void {
-    accepted.on('error', () => accepted.destroy())
+  #refuseConnection(accepted: Accepted): void {
     const text = encodeLocalResponse(
       { status: 503, error: 'connection_limit_reached', details: 'too many connections', fields: 'Retry-After: 1\r\n' },
       this.#date.now(),
       true,
       false,
     )
-    accepted.end(text, 'latin1', () => accepted.destroy())
+    const socket = acceptSocket(accepted, this.#read, () => silentHandler)
+    socket.write(text)
+    socket.destroy()
     if (this.#full.take()) this.#logger.warn({ connections: this.#connections.size, untold: this.#full.untold }, 'connection limit reached')
   }
 
@@ -383,6 +384,16 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       if (handler instanceof DownstreamConnection) handler.socket.destroy()
     }
   }
+}
+
+/** Of a connection that is closed as soon as it is accepted. */
+const silentHandler: SocketHandler = {
+  onConnect: () => {},
+  onData: () => {},
+  onEnd: () => {},
+  onDrain: () => {},
+  onClose: () => {},
+  onFault: () => {},
 }
 
 function parserLimits(limits: Limits, side: 'request' | 'response'): ParserLimits {

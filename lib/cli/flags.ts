@@ -11,6 +11,7 @@ import {
   resolveOptions,
   type ForwardedMode,
   type HalfClosedClients,
+  type SocketAccess,
   type ProxyOptions,
 } from '../core/options.ts'
 import { logFormats, logLevels, type LogFormat, type LogLevel } from './logger.ts'
@@ -53,6 +54,7 @@ interface Flag {
 
 const forwardedModes = ['off', 'x-forwarded', 'forwarded', 'both'] as const satisfies readonly ForwardedMode[]
 const halfClosedModes = ['abort', 'serve'] as const satisfies readonly HalfClosedClients[]
+const socketAccesses = ['handles', 'streams'] as const satisfies readonly SocketAccess[]
 /** What the script that yargs writes calls us with. */
 const completionFlag = '--get-yargs-completions'
 
@@ -69,6 +71,12 @@ const flags: readonly Flag[] = [
     group: 'Listener',
     doc: `a client that ends its side before it has its answer: ${halfClosedModes.join(' or ')}`,
     defaultText: 'abort',
+  },
+  {
+    name: 'socket-access',
+    group: 'Other',
+    doc: `how sockets are driven: ${socketAccesses.join(' or ')}; handles are cheaper, streams use public interfaces of node only`,
+    defaultText: 'handles',
   },
   {
     name: 'upstream',
@@ -225,6 +233,7 @@ function readSettings(values: ReadonlyMap<string, readonly string[]>): Settings 
   const via = values.has('no-via') ? '' : text('via')
   const forwarded = readChoice('forwarded', text('forwarded'), forwardedModes)
   const halfClosedClients = readChoice('half-closed-clients', text('half-closed-clients'), halfClosedModes)
+  const socketAccess = readChoice('socket-access', text('socket-access'), socketAccesses)
   const accessLog = text('access-log')
   if (accessLog === '') throw misuse('--access-log needs a file name, or - for standard output')
   const listen = values.get('listen') ?? [':8080']
@@ -237,6 +246,7 @@ function readSettings(values: ReadonlyMap<string, readonly string[]>): Settings 
     ...(via === undefined ? {} : { via }),
     ...(forwarded === undefined ? {} : { forwarded }),
     ...(halfClosedClients === undefined ? {} : { halfClosedClients }),
+    ...(socketAccess === undefined ? {} : { socketAccess }),
   }
   inWordsOf('via', () => resolveOptions(options, 'eproxy'))
   return {

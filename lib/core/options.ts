@@ -92,6 +92,7 @@ export type Address =
 
 export type ForwardedMode = 'off' | 'x-forwarded' | 'forwarded' | 'both'
 export type HalfClosedClients = 'abort' | 'serve'
+export type SocketAccess = 'handles' | 'streams'
 
 /** What the engine works with: complete, checked, frozen. */
 export interface ProxyConfig {
@@ -103,6 +104,7 @@ export interface ProxyConfig {
   readonly via: string
   readonly forwarded: ForwardedMode
   readonly halfClosedClients: HalfClosedClients
+  readonly socketAccess: SocketAccess
 }
 
 /** What a user of the library gives. Milliseconds and bytes; addresses as on the command line. */
@@ -121,6 +123,11 @@ export interface ProxyOptions {
    * upstream at once; 'serve' answers first.
    */
   halfClosedClients?: HalfClosedClients
+  /**
+   * How sockets are driven: 'handles' (default) by their libuv handles, which is cheap and is given up by itself on a node that has not
+   * what it takes; 'streams' by the public interface of net.Socket alone.
+   */
+  socketAccess?: SocketAccess
 }
 
 type Rows = Record<string, Pick<NumberRow, 'default' | 'min' | 'max'>>
@@ -160,6 +167,7 @@ const optionNames = [
   'via',
   'forwarded',
   'halfClosedClients',
+  'socketAccess',
 ] as const satisfies readonly (keyof ProxyOptions)[]
 /** RFC 9110 section 7.6.3: received-by is a pseudonym (token) or host[:port]. */
 const viaPattern = /^(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?::[0-9]+)?)?$/
@@ -182,6 +190,9 @@ export function resolveOptions(given: ProxyOptions, via: string): ProxyConfig {
   const halfClosedClients = given.halfClosedClients ?? 'abort'
   if (!['abort', 'serve'].includes(halfClosedClients))
     throw optionError(`halfClosedClients must be abort or serve, not ${String(halfClosedClients)}`)
+  const socketAccess = given.socketAccess ?? 'handles'
+  if (!['handles', 'streams'].includes(socketAccess))
+    throw optionError(`socketAccess must be handles or streams, not ${String(socketAccess)}`)
   return Object.freeze({
     upstreams: Object.freeze(upstreams.map(parseUpstreamAddress)),
     timeouts: resolveNumbers(timeoutTable, given.timeouts, 'timeouts'),
@@ -190,6 +201,7 @@ export function resolveOptions(given: ProxyOptions, via: string): ProxyConfig {
     via: pseudonym,
     forwarded,
     halfClosedClients,
+    socketAccess,
   })
 }
 

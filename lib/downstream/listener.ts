@@ -3,6 +3,8 @@ import { lstat, unlink } from 'node:fs/promises'
 import net from 'node:net'
 import { ProxyError } from '../core/errors.ts'
 import { formatAddress, type Address } from '../core/options.ts'
+import type { Accepted } from '../net/sockets.ts'
+import { handlesAvailable, takeHandles } from '../net/stream-handle.ts'
 
 /** Connections that the kernel keeps for us while we are busy. */
 const backlog = 4_096
@@ -11,12 +13,17 @@ export class Listener {
   readonly #server: net.Server
   #address = ''
 
-  /** `onConnection` gets sockets from which nothing was read yet. `onError` gets what happens while listening, such as EMFILE. */
-  constructor(onConnection: (socket: net.Socket) => void, onError: (error: Error) => void) {
-    this.#server = net.createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, onConnection)
-    this.#server.on('error', (error) => {
-      if (this.#server.listening) onError(error)
+  /**
+   * `onAccepted` gets connections from which nothing was read yet: handles where they are wished and to be had, otherwise sockets. `onError`
+   * gets what happens while listening, such as EMFILE.
+   */
+  constructor(usesHandles: boolean, onAccepted: (accepted: Accepted) => void, onError: (error: Error) => void) {
+    const server = net.createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, onAccepted)
+    this.#server = server
+    server.on('error', (error) => {
+      if (server.listening) onError(error)
     })
+    if (usesHandles && handlesAvailable) server.once('listening', () => takeHandles(server, onAccepted, onError))
   }
 
   /** As it can be connected to: `ip:port`, with the port that was chosen, or `unix:path`. */

@@ -16,6 +16,15 @@ export interface SocketHandler {
   onFault(): void
 }
 
+export interface ReadOptions {
+  /** Every read goes here. */
+  readonly buffer: Buffer
+  /** After so many bytes others get a turn of the event loop. */
+  readonly turnBytes: number
+  /** Takes the exceptions that a handler throws, and tells the handler. */
+  onFault(error: unknown, handler: SocketHandler): void
+}
+
 export interface ByteSocket {
   /** Takes all of it. Strings are latin-1. Returns whether nothing is left over: if something is, hold the source until onDrain. */
   write(data: string | Buffer): boolean
@@ -33,7 +42,7 @@ export interface ByteSocket {
   reset(): void
   /** Probes of an idle connection, for tunnels. */
   keepAlive(): void
-  /** `ip:port`, `[ip6]:port` or `unix`. */
+  /** `ip:port`, `[ip6]:port`, `unix`, or `unknown` when the peer had left before it was asked for. */
   readonly remote: string
   readonly remoteAddress: string
 }

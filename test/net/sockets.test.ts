@@ -1,4 +1,4 @@
-/** The one place where Node's sockets are touched: what a handler is told, on both read paths, by real sockets. */
+/** What a handler is told, by real sockets, driven by their handles and as streams: the two are the same to it. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -6,8 +6,12 @@ import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import type { SocketHandler } from '../../lib/net/byte-socket.ts'
-import { RawSocket, type ReadOptions } from '../../lib/net/raw-socket.ts'
+import { Listener } from '../../lib/downstream/listener.ts'
+import type { ByteSocket, ReadOptions, SocketHandler } from '../../lib/net/byte-socket.ts'
+import { HandleSocket } from '../../lib/net/handle-socket.ts'
+import { acceptSocket, connectSocket } from '../../lib/net/sockets.ts'
+import { StreamSocket } from '../../lib/net/stream-socket.ts'
+import { parseListenAddress } from '../../lib/core/options.ts'
 
 /** Writes down what it is told; `until` waits for it. */
 class Recorder implements SocketHandler {
@@ -52,7 +56,7 @@ class Recorder implements SocketHandler {
 }
 
 interface Pair extends AsyncDisposable {
-  readonly raw: RawSocket
+  readonly raw: ByteSocket
   readonly recorder: Recorder
   readonly peer: net.Socket
 }
@@ -61,40 +65,40 @@ function readOptions(): ReadOptions {
   return { buffer: Buffer.alloc(65_536), turnBytes: 1_048_576, onFault: (_error, handler) => handler.onFault() }
 }
 
-/** An accepted socket and its peer. `path`: without useUserBuffer the 'data' events are used. */
-async function accept(
-  path: 'onread' | 'data',
-  listen: { port: number; host: string } | { path: string } = { port: 0, host: '127.0.0.1' },
-): Promise<Pair> {
+type Path = 'handles' | 'streams'
+
+/** An accepted socket and its peer. */
+async function accept(path: Path, where = '127.0.0.1:0'): Promise<Pair> {
   const recorder = new Recorder()
-  const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true })
-  server.listen(listen)
-  await once(server, 'listening')
-  const address = server.address()
-  const peer =
-    typeof address === 'string'
-      ? net.connect({ path: address, allowHalfOpen: true })
-      : net.connect({ port: address!.port, host: '127.0.0.1', allowHalfOpen: true })
+  let take!: (socket: ByteSocket) => void
+  const accepted = new Promise<ByteSocket>((resolve) => (take = resolve))
+  const listener = new Listener(
+    path === 'handles',
+    (source) => take(acceptSocket(source, readOptions(), () => recorder)),
+    (error) => assert.fail(error),
+  )
+  await listener.listen(parseListenAddress(where))
+  const { address } = listener
+  const peer = address.startsWith('unix:')
+    ? net.connect({ path: address.slice(5), allowHalfOpen: true })
+    : net.connect({ port: Number(address.split(':')[1]), host: '127.0.0.1', allowHalfOpen: true })
   peer.on('error', () => {})
-  const [accepted] = (await once(server, 'connection')) as [net.Socket & { _handle: { useUserBuffer: unknown } }]
-  if (path === 'data') Object.defineProperty(accepted._handle, 'useUserBuffer', { value: undefined })
-  const raw = RawSocket.accept(accepted, readOptions(), () => recorder)
+  const raw = await accepted
+  assert(raw instanceof (path === 'handles' ? HandleSocket : StreamSocket), `not driven by ${path}`)
   return {
     raw,
     recorder,
     peer,
     async [Symbol.asyncDispose]() {
-      const closed = once(server, 'close')
       raw.destroy()
       peer.destroy()
-      server.close()
+      listener.close()
       await recorder.untilEvent('close')
-      await closed
     },
   }
 }
 
-for (const path of ['onread', 'data'] as const) {
+for (const path of ['handles', 'streams'] as const) {
   test(`${path}: all bytes come, in order, then the end, and the other direction stays open`, async () => {
     await using pair = await accept(path)
     const { raw, recorder, peer } = pair
@@ -201,7 +205,7 @@ for (const path of ['onread', 'data'] as const) {
   test(`${path}: a unix socket, which cannot be reset, is closed instead`, async () => {
     const folder = mkdtempSync(join(tmpdir(), 'eproxy-'))
     try {
-      await using pair = await accept(path, { path: join(folder, 's') })
+      await using pair = await accept(path, `unix:${join(folder, 's')}`)
       const { raw, recorder } = pair
       assert.equal(raw.remote, 'unix')
       raw.reset()
@@ -226,15 +230,63 @@ for (const path of ['onread', 'data'] as const) {
   })
 }
 
-test('a connection that is refused closes with the error of the system', async () => {
-  const probe = net.createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as net.AddressInfo
-  probe.close()
-  await once(probe, 'close')
-  const recorder = new Recorder()
-  RawSocket.connect({ kind: 'tcp', host: '127.0.0.1', port }, readOptions(), () => recorder)
-  await recorder.untilEvent('close')
-  assert.deepEqual(recorder.events, ['close'])
-  assert.equal((recorder.closeError as NodeJS.ErrnoException).code, 'ECONNREFUSED')
-})
+for (const path of ['handles', 'streams'] as const) {
+  test(`${path}: a connection that is refused closes with the error of the system`, async () => {
+    const probe = net.createServer().listen(0, '127.0.0.1')
+    await once(probe, 'listening')
+    const { port } = probe.address() as net.AddressInfo
+    probe.close()
+    await once(probe, 'close')
+    const recorder = new Recorder()
+    connectSocket({ kind: 'tcp', host: '127.0.0.1', port }, path === 'handles', readOptions(), () => recorder)
+    await recorder.untilEvent('close')
+    assert.deepEqual(recorder.events, ['close'])
+    assert.equal((recorder.closeError as NodeJS.ErrnoException).code, 'ECONNREFUSED')
+  })
+
+  for (const { kind, listen } of [
+    { kind: 'IPv4', listen: () => ({ port: 0, host: '127.0.0.1' }) },
+    { kind: 'IPv6', listen: () => ({ port: 0, host: '::1' }) },
+    { kind: 'unix', listen: (folder: string) => ({ path: join(folder, 'server') }) },
+  ]) {
+    test(`${path}: a connection to ${kind} stands, carries bytes both ways, and ends when both sides have ended`, async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'eproxy-'))
+      const server = net.createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket))
+      try {
+        server.listen(listen(folder))
+        await once(server, 'listening')
+        const bound = server.address()!
+        const recorder = new Recorder()
+        const address =
+          typeof bound === 'string'
+            ? ({ kind: 'unix', path: bound } as const)
+            : ({ kind: 'tcp', host: bound.address, port: bound.port } as const)
+        const socket = connectSocket(address, path === 'handles', readOptions(), () => recorder)
+        await recorder.untilEvent('connect')
+        socket.write('one')
+        socket.write(Buffer.from('two'))
+        socket.end()
+        await recorder.untilEvent('close')
+        assert.equal(recorder.text, 'onetwo')
+        assert.deepEqual(recorder.events, ['connect', 'data', 'end', 'close'])
+        assert.equal(recorder.closeError, undefined)
+      } finally {
+        server.close()
+        rmSync(folder, { recursive: true })
+      }
+    })
+  }
+
+  test(`${path}: a connection that is given up while it is made closes once`, async () => {
+    const server = net.createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as net.AddressInfo
+    const recorder = new Recorder()
+    const socket = connectSocket({ kind: 'tcp', host: '127.0.0.1', port }, path === 'handles', readOptions(), () => recorder)
+    socket.destroy()
+    await recorder.untilEvent('close')
+    server.close()
+    await once(server, 'close')
+    assert.deepEqual(recorder.events, ['close'])
+  })
+}
