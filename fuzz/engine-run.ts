@@ -7,8 +7,10 @@ import type { Buffer } from 'node:buffer'
 import type { ParserEngine, ParserLimits } from '../native-free-parser/index.ts'
 import { resolveOptions, type Limits, type ProxyConfig, type ProxyOptions } from '../lib/core/options.ts'
 import { TimerWheel } from '../lib/core/timers.ts'
+import { Spares } from '../lib/core/spares.ts'
 import { DownstreamConnection } from '../lib/downstream/connection.ts'
-import type { DownstreamEnvironment } from '../lib/downstream/environment.ts'
+import { makeRequestParsers, sparesMax, type DownstreamEnvironment } from '../lib/downstream/environment.ts'
+import { Exchange } from '../lib/exchange/exchange.ts'
 import { WriteBatch } from '../lib/exchange/write-batch.ts'
 import type { SocketHandler } from '../lib/net/byte-socket.ts'
 import type { ExchangeSummary } from '../lib/observe/exchange-summary.ts'
@@ -216,12 +218,13 @@ export class EngineRun {
   }
 
   #makeEnvironment(): DownstreamEnvironment {
-    return {
+    const environment: DownstreamEnvironment = {
       config: this.#config,
       wheel: this.#wheel,
       upstreams: this.#group,
       parserEngine: this.#engine,
-      requestLimits: parserLimits(this.#config.limits, 'request'),
+      parsers: makeRequestParsers(this.#engine, parserLimits(this.#config.limits, 'request')),
+      exchanges: new Spares(() => new Exchange(environment), sparesMax),
       requestBatch: new WriteBatch(),
       responseBatch: new WriteBatch(),
       instance: 'fuzz-',
@@ -232,6 +235,7 @@ export class EngineRun {
       onConnectionClosed: () => void this.#clientCloses++,
       guard: (_connection, work) => work(),
     }
+    return environment
   }
 }
 

@@ -8,11 +8,13 @@ import { ParserEngine, type ParserLimits } from '../native-free-parser/index.ts'
 import { ProxyError } from './core/errors.ts'
 import { parseListenAddress, resolveOptions, type Limits, type ProxyConfig, type ProxyOptions } from './core/options.ts'
 import { systemClock, TimerWheel } from './core/timers.ts'
+import { Spares } from './core/spares.ts'
 import { DownstreamConnection } from './downstream/connection.ts'
-import type { DownstreamEnvironment } from './downstream/environment.ts'
+import { makeRequestParsers, sparesMax, type DownstreamEnvironment } from './downstream/environment.ts'
 import { Listener } from './downstream/listener.ts'
 import type { Refusal } from './exchange/environment.ts'
 import { encodeLocalResponse } from './exchange/local-response.ts'
+import { Exchange } from './exchange/exchange.ts'
 import { WriteBatch } from './exchange/write-batch.ts'
 import type { ReadOptions, SocketHandler } from './net/byte-socket.ts'
 import { acceptSocket, connectSocket, type Accepted } from './net/sockets.ts'
@@ -266,7 +268,8 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       wheel: this.#wheel,
       upstreams,
       parserEngine: this.#engine,
-      requestLimits: parserLimits(this.#config.limits, 'request'),
+      parsers: makeRequestParsers(this.#engine, parserLimits(this.#config.limits, 'request')),
+      exchanges: new Spares(() => new Exchange(this.#environment!), sparesMax),
       requestBatch: new WriteBatch(),
       responseBatch: new WriteBatch(),
       instance: `${randomBytes(3).toString('hex')}-`,

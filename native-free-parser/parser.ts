@@ -61,7 +61,7 @@ const tabRepairsMax = 8
 export class MessageParser<Kind extends MessageKind = MessageKind> {
   readonly kind: Kind
   readonly #engine: ParserEngine
-  readonly #handler: MessageHandler<HeadOf<Kind>>
+  #handler: MessageHandler<HeadOf<Kind>>
   readonly #limits: ParserLimits
   #state: ParserState = ParserState.IDLE
   #executing = false
@@ -97,6 +97,11 @@ export class MessageParser<Kind extends MessageKind = MessageKind> {
 
   get state(): ParserState {
     return this.#state
+  }
+
+  /** A callback of this parser is running: it can be disposed of, and nothing else. */
+  get isExecuting(): boolean {
+    return this.#executing
   }
 
   /** Bytes of the current message so far, heads of interim responses not counted. */
@@ -165,6 +170,13 @@ export class MessageParser<Kind extends MessageKind = MessageKind> {
     this.#context = noContext
     this.#state = ParserState.COMPLETE
     this.resume()
+  }
+
+  /** From now on `handler` is told: a parser serves one connection after another. Only between messages. */
+  attach(handler: MessageHandler<HeadOf<Kind>>): void {
+    if (this.#state !== ParserState.IDLE || this.#emptyLine !== 0)
+      throw new ParserUsageError('ERR_PARSER_STOPPED', `attach in state ${this.#state}: a message has begun`)
+    this.#handler = handler
   }
 
   /** Frees what an incomplete head holds. Terminal and idempotent; allowed inside a callback. */

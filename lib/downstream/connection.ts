@@ -3,12 +3,12 @@
  * client gets what was written. Pipelined requests stay unparsed until the exchange before them is over. It owns its socket, its parser and
  * its deadlines, and gives all of them up in `onClose`, which comes exactly once.
  */
-import { MessageParser, ParseError, ParserState } from '../../native-free-parser/index.ts'
+import { ParseError, ParserState, type MessageParser } from '../../native-free-parser/index.ts'
 import type { MessageHandler, RequestHead, TrailerSection } from '../../native-free-parser/index.ts'
 import { contradiction } from '../core/assert.ts'
 import { Deadline, type DeadlineOwner } from '../core/timers.ts'
-import type { ClientSide } from '../exchange/client-side.ts'
-import { Exchange, ExchangeState } from '../exchange/exchange.ts'
+import type { AfterExchange, ClientSide } from '../exchange/client-side.ts'
+import { ExchangeState, type Exchange } from '../exchange/exchange.ts'
 import type { ByteSocket, SocketHandler } from '../net/byte-socket.ts'
 import { Hold, HoldReason } from '../net/hold.ts'
 import type { DownstreamEnvironment } from './environment.ts'
@@ -52,10 +52,11 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
   readonly socket: ByteSocket
   readonly hold: Hold
   readonly #environment: DownstreamEnvironment
-  readonly #parser: MessageParser<'request'>
-  readonly #exchange: Exchange
+  /** Of the exchange that is on: an idle connection has neither. */
+  #parser: MessageParser<'request'> | undefined
+  #exchange: Exchange | undefined
   readonly #readDeadline: Deadline = new Deadline(this)
-  readonly #writeDeadline: Deadline = new Deadline(this)
+  #writeDeadline: Deadline | undefined
   #rateDeadline: Deadline | undefined
   #state: ConnectionState = ConnectionState.IDLE
 
@@ -79,8 +80,6 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
     this.socket = socket
     this.hold = new Hold(socket)
     this.#environment = environment
-    this.#parser = new MessageParser('request', environment.parserEngine, this, environment.requestLimits)
-    this.#exchange = new Exchange(this, environment)
     environment.wheel.arm(this.#readDeadline, 'firstByte', environment.config.timeouts.firstByte)
   }
 
@@ -90,12 +89,12 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
 
   /** Stops as soon as the running exchange allows. */
   drain(): void {
-    if (this.#state === ConnectionState.IDLE && this.#parser.messageBytes === 0 && this.#ahead === undefined) this.#linger()
+    if (this.#state === ConnectionState.IDLE && this.#ahead === undefined) this.#linger()
   }
 
   /** Stops now. */
   shutdown(): void {
-    if (this.#state === ConnectionState.BUSY || this.#state === ConnectionState.TUNNEL) this.#exchange.onShutdown()
+    this.#exchange?.onShutdown()
     this.#destroy()
   }
 
@@ -110,7 +109,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
         if (this.#ahead === undefined && !this.#isWaiting) return this.#work(bytes, start, end)
         return this.#keepAhead(bytes, start, end)
       case ConnectionState.TUNNEL:
-        return this.#exchange.onClientTunnelData(bytes, start, end)
+        return this.#exchange!.onClientTunnelData(bytes, start, end)
       case ConnectionState.LINGERING:
         this.#lingerBytes += end - start
         if (this.#lingerBytes > this.#environment.config.limits.lingerBytes) this.#destroy()
@@ -120,7 +119,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
   onEnd(): void {
     switch (this.#state) {
       case ConnectionState.TUNNEL:
-        return this.#exchange.onClientTunnelEnd()
+        return this.#exchange!.onClientTunnelEnd()
       case ConnectionState.LINGERING:
         // The client has seen our FIN or has nothing more to say: all that was written is acknowledged or on its way.
         return this.#finishLingering()
@@ -131,17 +130,17 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
         return
       case ConnectionState.BUSY:
         this.hasEnded = true
-        if (!this.#exchange.isRequestComplete) return this.#refuseIncomplete()
+        if (!this.#exchange!.isRequestComplete) return this.#refuseIncomplete()
         if (this.#environment.config.halfClosedClients === 'abort') return this.#abort(undefined)
     }
   }
 
   onDrain(): void {
-    this.#environment.wheel.disarm(this.#writeDeadline)
+    if (this.#writeDeadline !== undefined) this.#environment.wheel.disarm(this.#writeDeadline)
     switch (this.#state) {
       case ConnectionState.BUSY:
       case ConnectionState.TUNNEL:
-        return this.#exchange.onClientDrain()
+        return this.#exchange!.onClientDrain()
       case ConnectionState.IDLE:
         return this.#workAhead()
       case ConnectionState.LINGERING:
@@ -152,30 +151,31 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
 
   onClose(error: Error | undefined): void {
     if (this.#state === ConnectionState.CLOSED) return this.#environment.onConnectionClosed(this)
-    if (this.#exchange.isActive) this.#exchange.onClientGone(error ?? undefined)
+    this.#exchange?.onClientGone(error)
     this.#destroy()
     this.#environment.onConnectionClosed(this)
   }
 
   onFault(): void {
-    if (this.#exchange.isActive && this.#state !== ConnectionState.CLOSED) this.#exchange.onInternalFault()
+    if (this.#exchange !== undefined) this.#exchange.onInternalFault()
     else this.#destroy()
   }
 
   // ClientSide
 
   write(data: string | Buffer): boolean {
-    this.#exchange.bytesOut += data.length
+    this.#exchange!.bytesOut += data.length
     const flushed = this.socket.write(data)
     if (!flushed) {
       this.#unsentBytes = this.socket.unsentBytes
+      this.#writeDeadline ??= new Deadline(this)
       this.#environment.wheel.arm(this.#writeDeadline, 'clientWriteIdle', this.#environment.config.timeouts.clientWriteIdle)
     }
     return flushed
   }
 
   awaitBody(): void {
-    if (!this.#exchange.isRequestComplete) this.#armBody()
+    if (!this.#exchange!.isRequestComplete) this.#armBody()
   }
 
   becomeTunnel(): Buffer | undefined {
@@ -187,16 +187,20 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
     return ahead
   }
 
-  onExchangeEnd(then: 'next' | 'close' | 'reset'): void {
+  onExchangeEnd(then: AfterExchange): void {
+    const { wheel, exchanges } = this.#environment
+    exchanges.give(this.#exchange!)
+    this.#exchange = undefined
+    this.#returnParser()
     if (this.#state === ConnectionState.CLOSED) return
-    const { wheel } = this.#environment
     if (this.#rateDeadline !== undefined) wheel.disarm(this.#rateDeadline)
     if (then === 'reset') return this.#reset()
-    if (then === 'close' || this.#environment.isDraining) return this.#linger()
+    // With nothing left to send and nothing left to come there is no reset that a lingering close would have to avoid.
+    if (then === 'done' && this.#bodyBytes === 0 && this.#ahead === undefined && this.socket.unsentBytes === 0) return this.#destroy()
+    if (then !== 'next' || this.#environment.isDraining) return this.#linger()
     this.#to(ConnectionState.IDLE)
     this.hold.free(HoldReason.NO_SINK)
     this.hold.free(HoldReason.SINK_FULL)
-    this.#parser.resume()
     wheel.arm(this.#readDeadline, 'keepAlive', this.#environment.config.timeouts.keepAlive)
     // Inside #work the loop goes on by itself.
     if (this.#isWorking) return
@@ -212,15 +216,15 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
       case 'firstByte':
         // An exchange of which nothing came: it has its line in the log, like any other.
         this.#beginExchange()
-        return this.#exchange.onClientTimeout('ERR_EPROXY_FIRST_BYTE_TIMEOUT')
+        return this.#exchange!.onClientTimeout('ERR_EPROXY_FIRST_BYTE_TIMEOUT')
       case 'keepAlive':
         return this.#linger()
       case 'requestHead':
-        return this.#exchange.onClientTimeout('ERR_EPROXY_REQUEST_HEAD_TIMEOUT')
+        return this.#exchange!.onClientTimeout('ERR_EPROXY_REQUEST_HEAD_TIMEOUT')
       case 'requestBodyIdle':
         // A body that we do not read, because the upstream does not take it, is not late.
         if (this.hold.isHeld) return wheel.arm(deadline, 'requestBodyIdle', config.timeouts.requestBodyIdle)
-        return this.#exchange.onClientTimeout('ERR_EPROXY_REQUEST_BODY_TIMEOUT')
+        return this.#exchange!.onClientTimeout('ERR_EPROXY_REQUEST_BODY_TIMEOUT')
       case 'requestBodyRate':
         return this.#checkRate(deadline)
       case 'clientWriteIdle': {
@@ -229,7 +233,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
         this.#unsentBytes = unsent
         if (unsent === 0) return
         if (progressed) return wheel.arm(deadline, 'clientWriteIdle', config.timeouts.clientWriteIdle)
-        if (this.#exchange.isActive) this.#exchange.onClientTimeout('ERR_EPROXY_CLIENT_STALLED')
+        this.#exchange?.onClientTimeout('ERR_EPROXY_CLIENT_STALLED')
         return this.#reset()
       }
       case 'linger':
@@ -241,22 +245,22 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
 
   onHead(head: RequestHead): void {
     this.#environment.wheel.disarm(this.#readDeadline)
-    this.#exchange.onRequestHead(head)
+    this.#exchange!.onRequestHead(head)
   }
 
   onBody(_bytes: Uint8Array, start: number, end: number): void {
     this.#bodyBytes += end - start
-    this.#exchange.onRequestBody(start, end)
+    this.#exchange?.onRequestBody(start, end)
   }
 
   onTrailers(trailers: TrailerSection): void {
-    this.#exchange.onRequestTrailers(trailers)
+    this.#exchange?.onRequestTrailers(trailers)
   }
 
   onMessageComplete(): void {
     this.#environment.wheel.disarm(this.#readDeadline)
     if (this.#rateDeadline !== undefined) this.#environment.wheel.disarm(this.#rateDeadline)
-    this.#exchange.onRequestComplete()
+    this.#exchange?.onRequestComplete()
   }
 
   #to(next: ConnectionState): void {
@@ -266,7 +270,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
 
   /** A request is complete and its response is not: what comes now is ahead of its time. */
   get #isWaiting(): boolean {
-    return this.#state === ConnectionState.BUSY && this.#exchange.isRequestComplete
+    return this.#state === ConnectionState.BUSY && this.#exchange!.isRequestComplete
   }
 
   /** Works through bytes[start, end) until they are used up or an exchange has to be waited for. */
@@ -277,7 +281,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
       while (at < end) {
         if (this.#state === ConnectionState.IDLE) {
           if (!this.#mayBegin()) break
-          if (!this.#exchange.isActive) this.#beginExchange()
+          this.#beginExchange()
         }
         if (this.#state !== ConnectionState.BUSY || this.#isWaiting) break
         at += this.#feed(bytes, at, end)
@@ -300,10 +304,10 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
 
   /** One call into the parser and, when the bytes are used up or the message is complete, one write of what came of it. */
   #feed(bytes: Buffer, start: number, end: number): number {
-    const exchange = this.#exchange
+    const exchange = this.#exchange!
     let taken: number
     try {
-      taken = this.#parser.execute(bytes, start, end)
+      taken = this.#parser!.execute(bytes, start, end)
     } catch (error) {
       if (!(error instanceof ParseError)) throw error
       exchange.bytesIn += end - start
@@ -311,7 +315,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
       return end - start
     }
     exchange.bytesIn += taken
-    if (exchange.isActive) exchange.onClientTurnEnd(bytes)
+    if (this.#exchange === exchange) exchange.onClientTurnEnd(bytes)
     return taken
   }
 
@@ -320,7 +324,11 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
     this.#bodyBytes = 0
     this.#bodyMs = 0
     this.#bodyCheckedAt = 0
-    this.#exchange.begin()
+    const { exchanges, parsers } = this.#environment
+    this.#parser = parsers.take()
+    this.#parser.attach(this)
+    this.#exchange = exchanges.take()
+    this.#exchange.begin(this)
     this.#environment.wheel.disarm(this.#readDeadline)
   }
 
@@ -371,7 +379,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
   /** The message goes on in a later read. */
   #armRead(): void {
     const { wheel, config } = this.#environment
-    switch (this.#parser.state) {
+    switch (this.#parser!.state) {
       case ParserState.IDLE:
       case ParserState.HEAD:
         // Never refreshed: a deadline that moves with every byte is no defence against a client that sends one at a time.
@@ -380,7 +388,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
       case ParserState.LENGTH:
       case ParserState.CHUNKED:
         // A client that asked to be told when to send does nothing wrong by waiting, until its first octet comes.
-        if (this.#bodyBytes > 0 || !this.#exchange.awaitsContinue) this.#armBody()
+        if (this.#bodyBytes > 0 || !this.#exchange!.awaitsContinue) this.#armBody()
     }
   }
 
@@ -400,7 +408,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
     if (!this.hold.isHeld) this.#bodyMs += now - this.#bodyCheckedAt
     this.#bodyCheckedAt = now
     if (this.#bodyMs > config.timeouts.minRateGrace && this.#bodyBytes < (config.limits.minRate * this.#bodyMs) / 1_000) {
-      return this.#exchange.onClientTimeout('ERR_EPROXY_REQUEST_BODY_RATE')
+      return this.#exchange!.onClientTimeout('ERR_EPROXY_REQUEST_BODY_RATE')
     }
     wheel.arm(deadline, 'requestBodyRate', rateCheckMs)
   }
@@ -408,15 +416,26 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
   /** FIN inside a message. */
   #refuseIncomplete(): void {
     this.hasEnded = true
-    if (!this.#exchange.isActive) return this.#linger()
+    const exchange = this.#exchange
+    const parser = this.#parser
+    if (exchange === undefined || parser === undefined) return this.#linger()
     // Nothing but an empty line has come: that is not a message.
-    if (this.#exchange.state === ExchangeState.HEAD && this.#parser.state === ParserState.IDLE) return this.#abort(undefined)
-    this.#exchange.refuse(new ParseError('H1-INCOMPLETE', this.#parser.messageBytes))
+    if (exchange.state === ExchangeState.HEAD && parser.state === ParserState.IDLE) return this.#abort(undefined)
+    exchange.refuse(new ParseError('H1-INCOMPLETE', parser.messageBytes))
   }
 
   #abort(error: Error | undefined): void {
-    this.#exchange.onClientGone(error)
+    this.#exchange!.onClientGone(error)
     this.#destroy()
+  }
+
+  /** A parser that has stopped behind a message serves others; any other one is in the middle of something, and is let go. */
+  #returnParser(): void {
+    const parser = this.#parser!
+    this.#parser = undefined
+    if (parser.state !== ParserState.COMPLETE || parser.isExecuting) return parser.dispose()
+    parser.resume()
+    this.#environment.parsers.give(parser)
   }
 
   /** Sends FIN behind what was written, and reads on for a while. */
@@ -425,7 +444,6 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
     const { wheel } = this.#environment
     this.#to(ConnectionState.LINGERING)
     this.#ahead = undefined
-    this.#parser.dispose()
     this.hold.free(HoldReason.PIPELINED)
     this.hold.free(HoldReason.NO_SINK)
     this.hold.free(HoldReason.SINK_FULL)
@@ -457,10 +475,8 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
     this.#to(ConnectionState.CLOSED)
     const { wheel } = this.#environment
     wheel.remove(this.#readDeadline)
-    wheel.remove(this.#writeDeadline)
+    if (this.#writeDeadline !== undefined) wheel.remove(this.#writeDeadline)
     if (this.#rateDeadline !== undefined) wheel.remove(this.#rateDeadline)
-    this.#exchange.dispose()
-    this.#parser.dispose()
     this.#ahead = undefined
     // What is lost on the way must not look whole.
     if (withReset || this.socket.unsentBytes > 0) this.socket.reset()

@@ -1,6 +1,13 @@
 /** The client's connection, seen from the exchange. */
+import { contradiction } from '../core/assert.ts'
 import type { ByteSocket } from '../net/byte-socket.ts'
 import type { Hold } from '../net/hold.ts'
+
+/**
+ * What becomes of the client's connection. `next`: another request may come; `close`: it ends behind what was written; `done`: the same, and the
+ * client has said itself that it sends nothing more (RFC 9112 section 9.6); `reset`: at once, and visibly cut.
+ */
+export type AfterExchange = 'next' | 'close' | 'done' | 'reset'
 
 export interface ClientSide {
   readonly socket: ByteSocket
@@ -13,6 +20,24 @@ export interface ClientSide {
   awaitBody(): void
   /** Bytes go through as they are from now on. Returns what was read ahead of the switch, if anything. */
   becomeTunnel(): Buffer | undefined
-  /** The exchange is over. `next`: another request may come; `close`: after what was written; `reset`: at once, and visibly cut. */
-  onExchangeEnd(then: 'next' | 'close' | 'reset'): void
+  onExchangeEnd(then: AfterExchange): void
+}
+
+function refuseUse(): never {
+  contradiction('an exchange that is over uses its client')
+}
+
+/** The client of an exchange that is over. */
+export const nobody: ClientSide = {
+  get socket(): ByteSocket {
+    return refuseUse()
+  },
+  get hold(): Hold {
+    return refuseUse()
+  },
+  hasEnded: true,
+  write: refuseUse,
+  awaitBody: refuseUse,
+  becomeTunnel: refuseUse,
+  onExchangeEnd: refuseUse,
 }

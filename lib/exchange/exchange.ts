@@ -1,7 +1,7 @@
 /**
  * One request and its response: two halves that run against each other, and one fold (`settle`) that says what becomes of the
  * connections. LIFECYCLE.md draws it. The exchange owns neither socket: it borrows the client's connection for its own length, and
- * an upstream connection from a pool. An object serves one client connection, exchange after exchange.
+ * an upstream connection from a pool. An object serves one exchange after another, of whatever client.
  */
 import { BodyKind, encodeTrailers, FieldKind, lastChunk, ParseError } from '../../native-free-parser/index.ts'
 import type { RequestHead, ResponseContext, ResponseHead, RuleId, TrailerSection } from '../../native-free-parser/index.ts'
@@ -12,7 +12,7 @@ import { HoldReason } from '../net/hold.ts'
 import type { ExchangeSummary } from '../observe/exchange-summary.ts'
 import type { ConnectionUser, UpstreamConnection, UpstreamLoss } from '../upstream/connection.ts'
 import { Waiter, type Pool } from '../upstream/pool.ts'
-import type { ClientSide } from './client-side.ts'
+import { nobody, type AfterExchange, type ClientSide } from './client-side.ts'
 import type { ExchangeEnvironment } from './environment.ts'
 import { forwardRequest, isIdempotent, readMaxForwards, readUpgrade, refuseLoop, type ForwardOptions } from './forward-request.ts'
 import { forwardFinal, forwardInterim, responseFraming, type ResponseFraming } from './forward-response.ts'
@@ -59,6 +59,13 @@ const noNames: readonly string[] = Object.freeze([])
 const answerToOther: ResponseContext = Object.freeze({ toHead: false, offered: noNames })
 const answerToHead: ResponseContext = Object.freeze({ toHead: true, offered: noNames })
 let exchangeNumber = 0
+/** Reused for every request: it is filled and read within one call. */
+const forwarding: { -readonly [K in keyof ForwardOptions]: ForwardOptions[K] } = {
+  via: '',
+  forwarded: 'off',
+  defaultHost: '',
+  clientAddress: '',
+}
 
 function responseContext(toHead: boolean, offered: readonly string[]): ResponseContext {
   if (offered.length === 0) return toHead ? answerToHead : answerToOther
@@ -66,7 +73,7 @@ function responseContext(toHead: boolean, offered: readonly string[]): ResponseC
 }
 
 export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
-  readonly #client: ClientSide
+  #client: ClientSide = nobody
   readonly #environment: ExchangeEnvironment
   /** `queue`, then `linger` or nothing. */
   readonly #deadline: Deadline = new Deadline(this)
@@ -87,8 +94,9 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #minorVersion = 1
   #isChunked = false
   #persists = false
+  /** The client has said that this is its last request. */
+  #isLast = false
   #context = answerToOther
-  #forwardOptions: ForwardOptions | undefined
   #nominated: ReadonlySet<string> = noNominations
   #awaitsContinue = false
 
@@ -138,9 +146,8 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   bytesIn = 0
   bytesOut = 0
 
-  constructor(client: ClientSide, environment: ExchangeEnvironment) {
+  constructor(environment: ExchangeEnvironment) {
     super()
-    this.#client = client
     this.#environment = environment
   }
 
@@ -166,9 +173,10 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   /** The first byte of a request has come. */
-  begin(): void {
+  begin(client: ClientSide): void {
     const { wheel, config } = this.#environment
     this.#to(ExchangeState.HEAD)
+    this.#client = client
     this.#startedAt = wheel.clock.now()
     this.#request = 'open'
     this.#response = 'open'
@@ -181,6 +189,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#awaitsContinue = false
     this.#isChunked = false
     this.#persists = false
+    this.#isLast = false
     this.#tried = noTries
     this.#lastFailure = undefined
     this.#retried = false
@@ -227,13 +236,14 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#isChunked = head.bodyKind === BodyKind.CHUNKED
     // RFC 9112 section 9.3.
     this.#persists = !head.connection.close && (head.minorVersion === 1 || head.connection.keepAlive)
+    this.#isLast = !this.#persists
     this.#nominated = head.connection.nominated
     this.#awaitsContinue = head.expectsContinue
     refuseLoop(head, config.via)
     const maxForwards = readMaxForwards(head)
     if (maxForwards === 0) return this.#answerLast()
     const offered = readUpgrade(head)
-    this.#requestHead = forwardRequest(head, (this.#forwardOptions ??= this.#describeForwarding()), offered, maxForwards)
+    this.#requestHead = forwardRequest(head, this.#describeForwarding(), offered, maxForwards)
     this.#context = responseContext(head.method === 'HEAD', offered)
     this.#canReplay = isIdempotent(head.method)
     this.#acquire(false)
@@ -481,7 +491,11 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
 
   #describeForwarding(): ForwardOptions {
     const { config, upstreams } = this.#environment
-    return { via: config.via, forwarded: config.forwarded, defaultHost: upstreams.name, clientAddress: this.#client.socket.remoteAddress }
+    forwarding.via = config.via
+    forwarding.forwarded = config.forwarded
+    forwarding.defaultHost = upstreams.name
+    forwarding.clientAddress = config.forwarded === 'off' ? '' : this.#client.socket.remoteAddress
+    return forwarding
   }
 
   #requestId(): string {
@@ -579,8 +593,9 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     else upstream.terminate()
     switch (ends.client) {
       case 'next':
+        return this.#end('next')
       case 'close':
-        return this.#end(ends.client)
+        return this.#end(this.#isLast && this.#request === 'complete' ? 'done' : 'close')
       case 'discard': {
         const { wheel, config } = this.#environment
         this.#to(ExchangeState.DISCARDING)
@@ -700,18 +715,20 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   /** The one way in which an exchange ends. */
-  #end(then: 'next' | 'close' | 'reset'): void {
+  #end(then: AfterExchange): void {
     const { wheel } = this.#environment
     this.#to(ExchangeState.NONE)
-    wheel.disarm(this.#deadline)
-    wheel.disarm(this.#totalDeadline)
+    wheel.remove(this.#deadline)
+    wheel.remove(this.#totalDeadline)
     this.#environment.requestBatch.clear()
     this.#environment.responseBatch.clear()
     if (this.#pending.length > 0) this.#pending.length = 0
     this.#forgetReplay()
     this.#pool = undefined
     this.#environment.onExchangeEnd(this)
-    this.#client.onExchangeEnd(then)
+    const client = this.#client
+    this.#client = nobody
+    client.onExchangeEnd(then)
   }
 
   /** What is known of the exchange that has just ended. */
@@ -741,11 +758,5 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       rule: this.#rule,
       tunnel: this.#switches,
     }
-  }
-
-  /** The client's connection is closed for good: nothing of this object stays in the wheel. */
-  dispose(): void {
-    this.#environment.wheel.remove(this.#deadline)
-    this.#environment.wheel.remove(this.#totalDeadline)
   }
 }

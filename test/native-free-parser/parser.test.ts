@@ -227,6 +227,24 @@ test('an Upgrade in a request switches nothing: the next bytes are a request aga
   parser.dispose()
 })
 
+test('a parser is handed over between messages, and at no other time', () => {
+  const told: string[] = []
+  const recorder = (name: string): typeof ignoreAll => ({ ...ignoreAll, onMessageComplete: () => void told.push(name) })
+  const parser = createParser('request', recorder('first'), {}, engine)
+  parser.execute(Buffer.from(get))
+  assert.throws(() => parser.attach(recorder('second')), { code: 'ERR_PARSER_STOPPED' }, 'after a message, before resume')
+  parser.resume()
+  parser.attach(recorder('second'))
+  parser.execute(Buffer.from('\r'))
+  assert.throws(() => parser.attach(recorder('third')), { code: 'ERR_PARSER_STOPPED' }, 'inside the empty line before a request')
+  parser.execute(Buffer.from('\nGET'))
+  assert.throws(() => parser.attach(recorder('third')), { code: 'ERR_PARSER_STOPPED' }, 'inside a head')
+  parser.execute(Buffer.from(get.slice(3)))
+  assert.deepEqual(told, ['first', 'second'])
+  parser.dispose()
+  assert.throws(() => parser.attach(recorder('third')), { code: 'ERR_PARSER_STOPPED' }, 'after dispose')
+})
+
 test('trailers come as trailers, not as fields, before the message is complete', () => {
   const lines = transcribe(engine, { kind: 'request', raw: `${chunkedHead}1\r\na\r\n0\r\nX-Sum: \t1\t \r\nx-sum:\r\nY:\xff\r\n\r\n` })
   assert.equal(lines.length, 6)

@@ -8,8 +8,10 @@ import type { ParserEngine, ParserLimits } from '../../native-free-parser/index.
 import { ProxyError } from '../../lib/core/errors.ts'
 import { resolveOptions, type Limits, type ProxyConfig } from '../../lib/core/options.ts'
 import { TimerWheel } from '../../lib/core/timers.ts'
+import { Spares } from '../../lib/core/spares.ts'
 import { DownstreamConnection } from '../../lib/downstream/connection.ts'
-import type { DownstreamEnvironment } from '../../lib/downstream/environment.ts'
+import { makeRequestParsers, sparesMax, type DownstreamEnvironment } from '../../lib/downstream/environment.ts'
+import { Exchange } from '../../lib/exchange/exchange.ts'
 import { WriteBatch } from '../../lib/exchange/write-batch.ts'
 import type { SocketHandler } from '../../lib/net/byte-socket.ts'
 import type { ExchangeSummary } from '../../lib/observe/exchange-summary.ts'
@@ -329,7 +331,8 @@ export class Simulation {
       wheel: this.#wheel,
       upstreams: this.#upstreams,
       parserEngine: this.#engine,
-      requestLimits: parserLimits(this.#config.limits, 'request'),
+      parsers: makeRequestParsers(this.#engine, parserLimits(this.#config.limits, 'request')),
+      exchanges: new Spares(() => new Exchange(this.#environment), sparesMax),
       requestBatch: new WriteBatch(),
       responseBatch: new WriteBatch(),
       instance: 'sim-',
