@@ -1,8 +1,10 @@
 /**
  * A second opinion: what Node's own HTTP parser (llhttp of this Node's version, strict, as http.Server and http.request use it) sees in a
- * stream of messages. Node has no public door to it; `process.binding` is the one that all supported versions have.
+ * stream of messages. Node has no public door to it; `_http_common` is the one that all supported versions have.
  */
 import { Buffer } from 'node:buffer'
+import { METHODS } from 'node:http'
+import { createRequire } from 'node:module'
 
 export interface NodeMessage {
   readonly method: string
@@ -31,27 +33,26 @@ interface BoundParser {
   [callback: number]: unknown
 }
 
-interface Binding {
-  readonly methods: readonly string[]
-  readonly allMethods?: readonly string[]
-  readonly HTTPParser: (new () => BoundParser) &
-    Readonly<Record<'REQUEST' | 'RESPONSE' | 'kOnHeaders' | 'kOnHeadersComplete' | 'kOnBody' | 'kOnMessageComplete', number>>
-}
+type ParserClass = (new () => BoundParser) &
+  Readonly<Record<'REQUEST' | 'RESPONSE' | 'kOnHeaders' | 'kOnHeadersComplete' | 'kOnBody' | 'kOnMessageComplete', number>>
 
-const binding = bind()
-const { HTTPParser } = binding
-const methods = binding.allMethods ?? binding.methods
+const { HTTPParser } = createRequire(import.meta.url)('node:_http_common') as { HTTPParser: ParserClass }
 const headBytesMax = 1_048_576
+const methods = learnMethods()
 
-function bind(): Binding {
-  const had = process.noDeprecation
-  // The warning is for programs; a test that looks inside on purpose need not be told.
-  process.noDeprecation = true
-  try {
-    return (process as unknown as { binding(name: string): Binding }).binding('http_parser')
-  } finally {
-    process.noDeprecation = had ?? false
+/** The parser tells methods as numbers, and only itself knows which number is which. */
+function learnMethods(): readonly string[] {
+  const names: string[] = []
+  for (const name of METHODS) {
+    const parser = new HTTPParser()
+    parser.initialize(HTTPParser.REQUEST, {}, headBytesMax, 0)
+    parser[HTTPParser.kOnHeadersComplete] = (_major: number, _minor: number, _fields: unknown, method: number) => {
+      names[method] = name
+      return 0
+    }
+    parser.execute(Buffer.from(`${name} ${name === 'CONNECT' ? 'a:1' : '/'} HTTP/1.1\r\nHost: a\r\n\r\n`, 'latin1'))
   }
+  return names
 }
 
 export interface ReadingOptions {
