@@ -33,26 +33,26 @@ type Step = keyof typeof weights
 
 export class Mutator {
   readonly #random: SeededRandom
-  readonly #corpus: readonly Uint8Array[]
+  readonly #pick: () => Uint8Array
 
-  constructor(random: SeededRandom, corpus: readonly Uint8Array[]) {
+  /** `pick` gives an input from which pieces may be taken. */
+  constructor(random: SeededRandom, pick: () => Uint8Array) {
     this.#random = random
-    this.#corpus = corpus
+    this.#pick = pick
   }
 
-  /** A new input: a seed, or what some steps made of it. */
-  next(): Uint8Array {
+  /** A new input: the given one, or what some steps made of it. */
+  mutate(data: Uint8Array): Uint8Array {
     const random = this.#random
-    let text = this.#pickSeed()
+    let text = this.#textOf(data)
     // Mostly one or two steps: each of them usually makes the input wrong, and what is wrong in one place only gets further.
     let steps = random.pick([0, 1, 1, 1, 2, 2, 3, 5, 9])
     for (; steps > 0; steps--) text = this.#apply(random.weighted(weights), text)
     return toBytes(text.slice(0, inputBytesMax))
   }
 
-  #pickSeed(): string {
-    if (this.#corpus.length === 0) return ''
-    const text = toText(this.#random.pick(this.#corpus))
+  #textOf(data: Uint8Array): string {
+    const text = toText(data)
     // Of the seeds that are long to break a limit, mostly the beginning is enough.
     return text.length > inputBytesMax ? text.slice(0, this.#random.integer(1, inputBytesMax)) : text
   }
@@ -86,11 +86,11 @@ export class Mutator {
         return text.slice(0, at) + piece.repeat(random.chance(0.05) ? random.integer(2, 200) : 2) + text.slice(at + piece.length)
       }
       case 'splice': {
-        const other = this.#pickSeed()
+        const other = this.#textOf(this.#pick())
         return text.slice(0, at) + other.slice(random.integer(0, other.length))
       }
       case 'join':
-        return random.chance(0.5) ? text + this.#pickSeed() : this.#pickSeed() + text
+        return random.chance(0.5) ? text + this.#textOf(this.#pick()) : this.#textOf(this.#pick()) + text
       case 'truncate':
         return text.slice(0, at)
       case 'number':

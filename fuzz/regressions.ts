@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { tryRun, type Finding } from './campaign.ts'
+import { Runner } from './runner.ts'
 import type { FuzzTarget } from './target.ts'
 
 /** In the sources, not in build/. */
@@ -14,6 +14,30 @@ export const regressionsFolder = fileURLToPath(new URL('../../fuzz/corpus/regres
 /** Besides its own seed: the chance of a run is read in another way when the code of a target changes. */
 const otherSeeds = 32
 
+/** The words of a message that say little about what is wrong. */
+const emptyWords = new Set([
+  'a',
+  'an',
+  'and',
+  'as',
+  'at',
+  'for',
+  'in',
+  'is',
+  'it',
+  'n',
+  'of',
+  'on',
+  'that',
+  'the',
+  'to',
+  'was',
+  'what',
+  'which',
+])
+const nameWordsMax = 6
+const nameLengthMax = 60
+
 export interface Regression {
   readonly file: string
   readonly target: FuzzTarget
@@ -21,20 +45,36 @@ export interface Regression {
   readonly data: Uint8Array
 }
 
-/** The path of the new file, or undefined when this is known already. */
-export function writeRegression(folder: string, { target, signature, seed, data }: Finding): string | undefined {
+/** The part of a finding that makes a file. */
+export interface RegressionSource {
+  readonly target: string
+  readonly signature: string
+  readonly seed: number
+  readonly data: Uint8Array
+}
+
+/** Writes the file, unless there is one of this name already, whatever its seed. */
+export function writeRegression(folder: string, { target, signature, seed, data }: RegressionSource): { path: string; isNew: boolean } {
+  const prefix = `${target}-${describeInWords(signature)}`
+  mkdirSync(folder, { recursive: true })
+  const known = readdirSync(folder).find((name) => name.startsWith(`${prefix}-`) && /^[0-9]+\.bin$/.test(name.slice(prefix.length + 1)))
+  if (known !== undefined) return { path: join(folder, known), isNew: false }
+  const path = join(folder, `${prefix}-${seed}.bin`)
+  writeFileSync(path, data)
+  return { path, isNew: true }
+}
+
+function describeInWords(signature: string): string {
   const words =
     signature
       .replace(/^[A-Za-z]+: /, '')
       .toLowerCase()
       .match(/[a-z]+/g) ?? []
-  const prefix = `${target}-${words.slice(0, 6).join('-').slice(0, 60) || 'fault'}`
-  mkdirSync(folder, { recursive: true })
-  if (readdirSync(folder).some((name) => name.startsWith(`${prefix}-`) && /^[0-9]+\.bin$/.test(name.slice(prefix.length + 1))))
-    return undefined
-  const path = join(folder, `${prefix}-${seed}.bin`)
-  writeFileSync(path, data)
-  return path
+  const name = words
+    .filter((word) => !emptyWords.has(word))
+    .slice(0, nameWordsMax)
+    .join('-')
+  return name.slice(0, nameLengthMax).replace(/-+$/, '') || 'fault'
 }
 
 /** All files of a folder. Throws for one whose name says nothing. */
@@ -45,18 +85,26 @@ export function loadRegressions(folder: string, targets: readonly FuzzTarget[]):
     .sort()
     .map((file) => {
       const target = targets.find(({ name }) => file.startsWith(`${name}-`))
-      const seed = /-([0-9]+)\.bin$/.exec(file)?.[1]
+      const seed = seedInName(file)
       if (target === undefined || seed === undefined)
         throw new Error(`${file}: the name is not TARGET-NAME-SEED.bin with a target of the registry`)
-      return { file, target, seed: Number(seed), data: readFileSync(join(folder, file)) }
+      return { file, target, seed, data: readFileSync(join(folder, file)) }
     })
 }
 
-/** What still goes wrong; undefined when all is well. */
-export function replay({ target, seed, data }: Regression): Error | undefined {
+/** The seed that a file of this folder, or of a working corpus, has in its name. */
+export function seedInName(file: string): number | undefined {
+  const seed = /-([0-9]+)\.bin$/.exec(file)?.[1] ?? /^([0-9]+)-[0-9a-f]+\.bin$/.exec(file)?.[1]
+  return seed === undefined ? undefined : Number(seed)
+}
+
+/** What still goes wrong, and with which seed; undefined when all is well. */
+export function replay({ target, seed, data }: Omit<Regression, 'file'>): { readonly error: Error; readonly seed: number } | undefined {
+  const runner = new Runner(target)
   for (let other = -1; other < otherSeeds; other++) {
-    const error = tryRun(target, data, other < 0 ? seed : other)
-    if (error !== undefined) return error
+    const input = { data, seed: other < 0 ? seed : other }
+    const error = runner.run(input)
+    if (error !== undefined) return { error, seed: input.seed }
   }
   return undefined
 }

@@ -12,7 +12,11 @@ const targets = registry.map(({ target }) => target)
 
 for (const regression of loadRegressions(regressionsFolder, targets)) {
   test(`what was found once stays fixed: ${regression.file}`, () => {
-    assert.equal(replay(regression)?.message, undefined)
+    assert.equal(
+      replay(regression)?.error.message,
+      undefined,
+      `see npm run fuzz -- ${regression.target.name} --replay fuzz/corpus/regressions/${regression.file}`,
+    )
   })
 }
 
@@ -47,12 +51,12 @@ test('a finding is made as short as it can be, written once, and replayed from i
   assert.equal(Buffer.from(finding!.data).toString('latin1'), 'ax')
   assert.equal(finding!.foundBytes, seeds[1]!.length)
 
-  assert(writeRegression(folder.path, finding!) !== undefined)
-  assert.equal(writeRegression(folder.path, finding!), undefined, 'the same fault is not written twice')
-  assert.deepEqual(readdirSync(folder.path), [`picky-an-x-at-n-${finding!.seed}.bin`])
+  assert(writeRegression(folder.path, finding!).isNew)
+  assert(!writeRegression(folder.path, { ...finding!, seed: 77 }).isNew, 'the same fault is not written twice')
+  assert.deepEqual(readdirSync(folder.path), [`picky-x-${finding!.seed}.bin`])
   const [regression] = loadRegressions(folder.path, [...targets, picky])
   assert.equal(regression!.seed, finding!.seed)
-  assert.match(replay(regression!)!.message, /an x at 1/)
+  assert.match(replay(regression!)!.error.message, /an x at 1/)
   assert.equal(replay({ ...regression!, target: { ...picky, run() {} } }), undefined)
 })
 
