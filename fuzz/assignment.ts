@@ -7,6 +7,8 @@ export interface Assignment {
   readonly target: string
   /** Which of the target's canaries takes its place: the campaign ends when it is caught. */
   readonly canary?: number
+  /** Which of several campaigns of the target this is. */
+  readonly index: number
   readonly seed: number
   readonly timeMs: number
   readonly runsMax?: number

@@ -35,7 +35,7 @@ npm run fuzz:canary [-- TARGET]        subjects that were broken on purpose, eac
   --blind        makes inputs from the seeds only, to compare: what they reach is measured all the same`
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
-const smokeMs = 110_000
+const smokeMs = 100_000
 const canaryMsMax = 20_000
 const findingsMax = 50
 
@@ -119,10 +119,21 @@ async function fuzz(chosen: readonly Registration[], settings: Settings): Promis
     // One target takes all threads, each with a seed of its own.
     Array.from({ length: chosen.length === 1 ? jobs : 1 }, (_, index): Assignment => {
       const cache = isFresh || !isGuided ? 'none' : index === 0 ? 'owns' : 'adds'
-      return { target: target.name, seed: seed + index, timeMs, findingsMax, isGuided, cache, ...(runsMax !== undefined && { runsMax }) }
+      return {
+        target: target.name,
+        index,
+        seed: seed + index,
+        timeMs,
+        findingsMax,
+        isGuided,
+        cache,
+        ...(runsMax !== undefined && { runsMax }),
+      }
     }),
   )
   const report = new Report({ begun: new Date().toISOString(), node: process.version, seed, timeMs, isGuided })
+  // In this order, whichever is done first.
+  for (const { target } of chosen) report.of(target.name)
   const display = new ProgressDisplay(process.stderr, () => performance.now())
   const known = new Set<string>()
   const record = (fault: FoundFault, path: string, text: string): void => {
@@ -173,8 +184,10 @@ async function runToTheEnd(crew: Crew, assignments: readonly Assignment[]): Prom
   process.off('SIGTERM', onSignal)
 }
 
-function nameOf({ target, canary, seed }: Assignment): string {
-  return canary === undefined ? `${target} (${seed})` : `${target} canary ${canary + 1}`
+/** Tells one campaign from the others that run at the same time. */
+function nameOf({ target, canary, index, seed }: Assignment): string {
+  if (canary !== undefined) return `${target} canary ${canary + 1}`
+  return index > 0 ? `${target} (${seed})` : target
 }
 
 function describeOutcomes(outcomes: readonly Outcome[]): string {
@@ -208,7 +221,7 @@ async function catchCanaries(chosen: readonly Registration[], { seed, jobs }: Se
       missed++
     }
     return canaries.map((_, canary): Assignment => {
-      return { target: target.name, canary, seed, timeMs: canaryMsMax, findingsMax: 1, isGuided: true, cache: 'none' }
+      return { target: target.name, canary, index: 0, seed, timeMs: canaryMsMax, findingsMax: 1, isGuided: true, cache: 'none' }
     })
   })
   const display = new ProgressDisplay(process.stderr, () => performance.now())

@@ -65,12 +65,13 @@ export function describeStanding(name: string, { runs, ms, corpusSize, findings,
   const { edges, edgesTotal, llhttpStates: states, llhttpSteps } = coverage
   return [
     `${name} ${minutes(ms)}${Number.isFinite(timeMs) ? `/${minutes(timeMs)}` : ''}`,
+    // Early in the line, because a narrow terminal cuts its end.
+    `findings ${findings}`,
     `${count(runs)} runs`,
     `${count(rate)}/s`,
     `edges ${edges}/${edgesTotal}`,
-    `llhttp ${states}/${llhttpStates} states, ${llhttpSteps} steps`,
+    `llhttp ${states}/${llhttpStates}, ${llhttpSteps} steps`,
     `corpus ${corpusSize}`,
-    `findings ${findings}`,
   ].join('  ')
 }
 

@@ -33,6 +33,7 @@ export class Report {
     this.#head = head
   }
 
+  /** The row of a target; the first call gives it its place. */
   of(target: string): TargetReport {
     let report = this.#targets.get(target)
     if (report === undefined) {
@@ -56,12 +57,17 @@ export class Report {
   }
 
   get findings(): readonly ReportedFinding[] {
-    return [...this.#targets.values()].flatMap(({ findings }) => findings)
+    return this.#begun.flatMap(({ findings }) => findings)
+  }
+
+  /** A finding comes before the outcome of its campaign. */
+  get #begun(): readonly TargetReport[] {
+    return [...this.#targets.values()].filter(({ outcomes, findings }) => outcomes.length > 0 || findings.length > 0)
   }
 
   /** One row for each target. */
   describe(): string {
-    const rows = [...this.#targets.values()].map((report) => [
+    const rows = this.#begun.map((report) => [
       report.target,
       minutes(report.ms),
       count(report.runs),
@@ -76,7 +82,7 @@ export class Report {
   }
 
   toJson(root: string): string {
-    const targets = [...this.#targets.values()].map((report) => ({
+    const targets = this.#begun.map((report) => ({
       target: report.target,
       runs: report.runs,
       seconds: Number((report.ms / 1_000).toFixed(1)),

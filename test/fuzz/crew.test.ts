@@ -7,7 +7,7 @@ import { Crew } from '../../fuzz/crew.ts'
 const threadUrl = new URL('../support/fuzz-thread.js', import.meta.url)
 
 function assign(target: string): Assignment {
-  return { target, seed: 1, timeMs: 60_000, findingsMax: 1, isGuided: true, cache: 'none' }
+  return { target, index: 0, seed: 1, timeMs: 60_000, findingsMax: 1, isGuided: true, cache: 'none' }
 }
 
 /** What is told, in its order. */
