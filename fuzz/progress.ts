@@ -5,8 +5,9 @@
 import type { Standing } from './assignment.ts'
 import { llhttpStates } from './llhttp-states.ts'
 
-/** Where nothing can be written again. */
-const plainMs = 15_000
+/** Where nothing can be written again: so often at most, and so many times for each campaign. */
+const plainMsMin = 15_000
+const plainLinesMax = 20
 
 export interface ProgressStream {
   readonly isTTY?: boolean
@@ -18,25 +19,28 @@ export class ProgressDisplay {
   readonly #stream: ProgressStream
   readonly #now: () => number
   readonly #lines = new Map<string, string>()
+  /** When the last line was written that stays. */
+  readonly #toldAt = new Map<string, number>()
   #shown = 0
-  #toldAt: number
 
   constructor(stream: ProgressStream, now: () => number) {
     this.#stream = stream
     this.#now = now
-    this.#toldAt = now()
   }
 
   update(name: string, standing: Standing, timeMs: number): void {
     this.#lines.set(name, describeStanding(name, standing, timeMs))
     if (this.#stream.isTTY === true) return this.#draw()
-    if (this.#now() - this.#toldAt < plainMs) return
-    this.#toldAt = this.#now()
-    for (const line of this.#lines.values()) this.#stream.write(`${line}\n`)
+    const now = this.#now()
+    const toldAt = this.#toldAt.get(name) ?? now
+    const isDue = now - toldAt >= Math.max(plainMsMin, timeMs / plainLinesMax)
+    this.#toldAt.set(name, isDue ? now : toldAt)
+    if (isDue) this.#stream.write(`${this.#lines.get(name)}\n`)
   }
 
   remove(name: string): void {
     this.#lines.delete(name)
+    this.#toldAt.delete(name)
     if (this.#stream.isTTY === true) this.#draw()
   }
 
