@@ -30,6 +30,8 @@ interface BoundParser {
   initialize(type: number, resource: object, headBytesMax: number, lenientFlags: number): void
   execute(bytes: Buffer): number | (Error & { code: string; bytesParsed: number })
   finish(): undefined | (Error & { code: string })
+  /** Nothing else frees it. Not inside a callback. */
+  close(): void
   [callback: number]: unknown
 }
 
@@ -51,6 +53,7 @@ function learnMethods(): readonly string[] {
       return 0
     }
     parser.execute(Buffer.from(`${name} ${name === 'CONNECT' ? 'a:1' : '/'} HTTP/1.1\r\nHost: a\r\n\r\n`, 'latin1'))
+    parser.close()
   }
   return names
 }
@@ -139,5 +142,6 @@ export function readWithNode(kind: 'request' | 'response', bytes: Uint8Array, op
     const error = parser.finish()
     if (error !== undefined) fault = error.code
   }
+  parser.close()
   return { messages, fault, ends }
 }
