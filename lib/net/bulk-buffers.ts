@@ -4,9 +4,9 @@
  * the data, so that a long body leaves no garbage.
  */
 import { Buffer } from 'node:buffer'
+import { readBufferBytes } from '../../native-free-parser/index.ts'
 import { Spares } from '../core/spares.ts'
 
-export const bulkReadBytes = 65_536
 /** Room before what was read: for the head of a message, or of a chunk. */
 export const bulkRoomBefore = 1_024
 /** Room behind it: for the end of a chunk. */
@@ -23,8 +23,8 @@ export interface BulkBuffer {
 export class BulkBuffers {
   readonly #byMemory = new WeakMap<ArrayBufferLike, BulkBuffer>()
   readonly #spares = new Spares(() => {
-    const bytes = Buffer.allocUnsafeSlow(bulkRoomBefore + bulkReadBytes + roomBehind)
-    const buffer: BulkBuffer = { bytes, area: bytes.subarray(bulkRoomBefore, bulkRoomBefore + bulkReadBytes) }
+    const bytes = Buffer.allocUnsafeSlow(bulkRoomBefore + readBufferBytes + roomBehind)
+    const buffer: BulkBuffer = { bytes, area: bytes.subarray(bulkRoomBefore, bulkRoomBefore + readBufferBytes) }
     this.#byMemory.set(bytes.buffer, buffer)
     return buffer
   }, sparesMax)

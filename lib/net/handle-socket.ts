@@ -25,7 +25,7 @@ import {
 const UV_EOF = -4095
 
 /** A read of so many bytes is the sign of a long body; one of so few, of its end. Between them it goes on as it is. */
-const bulkBytesMin = 32_768
+const bulkBytesMin = 16_384
 const bulkBytesEnd = 4_096
 
 /** Probes of a tunnel: when they begin, how far apart they are, and how many may stay without an answer. */

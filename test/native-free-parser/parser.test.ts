@@ -6,7 +6,14 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
-import { createParser, defaultRequestLimits, ParseError, ParserEngine, ParserState } from '../../native-free-parser/index.ts'
+import {
+  createParser,
+  defaultRequestLimits,
+  ParseError,
+  ParserEngine,
+  ParserState,
+  readBufferBytes,
+} from '../../native-free-parser/index.ts'
 import type { MessageParser, ParserLimits, ParserUsageError, RequestHead, ResponseContext } from '../../native-free-parser/index.ts'
 import { loadCases } from '../conformance/case-format.ts'
 import { hostileConversations, soundConversations } from '../support/parser-corpus.ts'
@@ -414,7 +421,7 @@ test('a head larger than the read buffer comes through, as one piece and in piec
 
 test('a tab behind Content-Length is right in a head of any length', () => {
   const size = 150_000
-  for (const padding of [size, 65_536 - 42, 65_536 - 41, 65_536 - 40, 65_536 - 39]) {
+  for (const padding of [size, readBufferBytes - 42, readBufferBytes - 41, readBufferBytes - 40, readBufferBytes - 39]) {
     const head = `HTTP/1.1 200 OK\r\nA: ${'a'.repeat(padding)}\r\nContent-Length: 1\t`
     const conversation: Conversation = { kind: 'response', raw: `${head}\r\n\r\nx`, limits: { headBytes: 200_000 } }
     const own = new ParserEngine({ slots: 2 })
@@ -703,7 +710,7 @@ test('the memory of the module stays as it is over 100 000 parsers and 20 MB of 
   }
   assert.equal(own.memoryBytes, before)
   assert.equal(own.readBuffer.buffer, buffer)
-  assert.equal(own.readBuffer.length, 65_536)
+  assert.equal(own.readBuffer.length, readBufferBytes)
   assert.equal(own.slotsInUse, 0)
 })
 
