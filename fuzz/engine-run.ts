@@ -10,6 +10,7 @@ import { TimerWheel } from '../lib/core/timers.ts'
 import { Spares } from '../lib/core/spares.ts'
 import { DownstreamConnection } from '../lib/downstream/connection.ts'
 import { makeRequestParsers, sparesMax, type DownstreamEnvironment } from '../lib/downstream/environment.ts'
+import { BulkBuffers } from '../lib/net/bulk-buffers.ts'
 import { Exchange } from '../lib/exchange/exchange.ts'
 import { WriteBatch } from '../lib/exchange/write-batch.ts'
 import type { SocketHandler } from '../lib/net/byte-socket.ts'
@@ -222,11 +223,11 @@ export class EngineRun {
       config: this.#config,
       wheel: this.#wheel,
       upstreams: this.#group,
-      parserEngine: this.#engine,
       parsers: makeRequestParsers(this.#engine, parserLimits(this.#config.limits, 'request')),
       exchanges: new Spares(() => new Exchange(environment), sparesMax),
-      requestBatch: new WriteBatch(),
-      responseBatch: new WriteBatch(),
+      // Small pieces are buffers here, too: bodies are short, and their ways through a buffer are to be gone.
+      requestBatch: new WriteBatch(new BulkBuffers(), 24),
+      responseBatch: new WriteBatch(new BulkBuffers(), 24),
       instance: 'fuzz-',
       isDraining: false,
       httpDate: () => 'Sun, 06 Nov 1994 08:49:37 GMT',

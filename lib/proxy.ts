@@ -16,6 +16,7 @@ import type { Refusal } from './exchange/environment.ts'
 import { encodeLocalResponse } from './exchange/local-response.ts'
 import { Exchange } from './exchange/exchange.ts'
 import { WriteBatch } from './exchange/write-batch.ts'
+import { BulkBuffers } from './net/bulk-buffers.ts'
 import type { ReadOptions, SocketHandler } from './net/byte-socket.ts'
 import { acceptSocket, connectSocket, type Accepted } from './net/sockets.ts'
 import type { ExchangeSummary } from './observe/exchange-summary.ts'
@@ -88,6 +89,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   readonly #wheel: TimerWheel
   readonly #engine: ParserEngine
   readonly #resolver: Resolver
+  readonly #bulk = new BulkBuffers()
   readonly #read: ReadOptions
   readonly #upstreamEnvironment: UpstreamEnvironment
   readonly #listeners: Listener[] = []
@@ -130,6 +132,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     this.#failures = new LogBudget(systemClock)
     this.#read = {
       buffer: this.#engine.readBuffer,
+      bulk: this.#bulk,
       turnBytes: limits.turnBytes,
       onFault: (error, handler) => {
         this.#onFault(error)
@@ -267,11 +270,10 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       config: this.#config,
       wheel: this.#wheel,
       upstreams,
-      parserEngine: this.#engine,
       parsers: makeRequestParsers(this.#engine, parserLimits(this.#config.limits, 'request')),
       exchanges: new Spares(() => new Exchange(this.#environment!), sparesMax),
-      requestBatch: new WriteBatch(),
-      responseBatch: new WriteBatch(),
+      requestBatch: new WriteBatch(this.#bulk),
+      responseBatch: new WriteBatch(this.#bulk),
       instance: `${randomBytes(3).toString('hex')}-`,
       // A plain field, not a getter: V8 keeps an object literal with an accessor as a hash table, and this one is read all the time.
       isDraining: false,

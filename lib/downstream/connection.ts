@@ -106,8 +106,8 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
     switch (this.#state) {
       case ConnectionState.IDLE:
       case ConnectionState.BUSY:
-        if (this.#ahead === undefined && !this.#isWaiting) return this.#work(bytes, start, end)
-        return this.#keepAhead(bytes, start, end)
+        if (this.#ahead === undefined && !this.#isWaiting) return this.#work(bytes, start, end, true)
+        return this.#keepAhead(bytes, start, end, true)
       case ConnectionState.TUNNEL:
         return this.#exchange!.onClientTunnelData(bytes, start, end)
       case ConnectionState.LINGERING:
@@ -273,8 +273,8 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
     return this.#state === ConnectionState.BUSY && this.#exchange!.isRequestComplete
   }
 
-  /** Works through bytes[start, end) until they are used up or an exchange has to be waited for. */
-  #work(bytes: Buffer, start: number, end: number): void {
+  /** Works through bytes[start, end) until they are used up or an exchange has to be waited for. What is left of borrowed bytes is copied. */
+  #work(bytes: Buffer, start: number, end: number, isBorrowed: boolean): void {
     let at = start
     this.#isWorking = true
     try {
@@ -290,7 +290,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
       this.#isWorking = false
     }
     if (at < end) {
-      if (this.#state === ConnectionState.IDLE || this.#state === ConnectionState.BUSY) this.#keepAhead(bytes, at, end)
+      if (this.#state === ConnectionState.IDLE || this.#state === ConnectionState.BUSY) this.#keepAhead(bytes, at, end, isBorrowed)
     } else if (this.#state === ConnectionState.BUSY && !this.#isWaiting) this.#armRead()
     this.#checkEnd()
   }
@@ -353,11 +353,10 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
     })
   }
 
-  #keepAhead(bytes: Buffer, start: number, end: number): void {
+  #keepAhead(bytes: Buffer, start: number, end: number, isBorrowed: boolean): void {
     const more = bytes.subarray(start, end)
     if (this.#ahead !== undefined) this.#ahead = Buffer.concat([this.#ahead, more])
-    // What was read ahead before is ours already; only the read buffer is borrowed.
-    else this.#ahead = bytes === this.#environment.parserEngine.readBuffer ? Buffer.from(more) : more
+    else this.#ahead = isBorrowed ? Buffer.from(more) : more
     // Up to here the client is read on, so that its leaving is noticed while its request is answered.
     if (this.#ahead.length >= aheadBytesMax) this.hold.hold(HoldReason.PIPELINED)
   }
@@ -372,7 +371,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
     }
     if (this.socket.unsentBytes > 0) return
     this.#ahead = undefined
-    this.#work(ahead, 0, ahead.length)
+    this.#work(ahead, 0, ahead.length, false)
     if (this.#ahead === undefined) this.hold.free(HoldReason.PIPELINED)
   }
 

@@ -13,7 +13,6 @@ import type { Exchange } from '../exchange/exchange.ts'
 import type { DownstreamConnection } from './connection.ts'
 
 export interface DownstreamEnvironment extends ExchangeEnvironment {
-  readonly parserEngine: ParserEngine
   /** Parsers and exchanges that no connection needs at this moment: most connections wait most of the time. */
   readonly parsers: Spares<MessageParser<'request'>>
   readonly exchanges: Spares<Exchange>

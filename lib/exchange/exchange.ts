@@ -275,7 +275,10 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     switch (this.#state) {
       case ExchangeState.RUNNING:
       case ExchangeState.WAITING: {
-        const data = batch.encode(this.#requestHead, bytes, this.#isChunked, this.#request === 'complete' ? this.#requestTail : '')
+        const tail = this.#request === 'complete' ? this.#requestTail : ''
+        // What waits for a connection, or may have to be sent again, is a copy.
+        const place = this.#upstream === undefined || this.#canReplay ? 'kept' : this.#client.socket.owns(bytes) ? 'here' : 'lent'
+        const data = batch.encode(this.#requestHead, bytes, this.#isChunked, tail, place)
         this.#requestHead = ''
         if (this.#request === 'complete') this.#requestTail = ''
         if (data.length === 0) return
@@ -419,15 +422,25 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   onUpstreamTurnEnd(bytes: Buffer): void {
-    const data = this.#environment.responseBatch.encode(
+    const upstream = this.#upstream!
+    const batch = this.#environment.responseBatch
+    const data = batch.encode(
       this.#responseHead,
       bytes,
       this.#framing === 'chunked',
       this.#response === 'complete' ? this.#responseTail : '',
+      upstream.socket.owns(bytes) ? 'here' : 'lent',
     )
     this.#responseHead = ''
     if (this.#status !== 0) this.#responseBegun = true
-    if (data.length > 0 && !this.#client.write(data)) this.#upstream!.hold.hold(HoldReason.SINK_FULL)
+    if (data.length > 0) {
+      const flushed = this.#client.write(data)
+      batch.onWritten(flushed)
+      if (!flushed) {
+        upstream.socket.partWith(data)
+        upstream.hold.hold(HoldReason.SINK_FULL)
+      }
+    }
     if (this.#switches) return this.#startTunnel()
     if (this.#response === 'complete') this.#settle()
   }
@@ -544,7 +557,11 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #send(data: string | Buffer): void {
     if (this.#canReplay) this.#remember(data)
     const flushed = this.#upstream!.write(data)
-    if (!flushed) this.#client.hold.hold(HoldReason.SINK_FULL)
+    this.#environment.requestBatch.onWritten(flushed)
+    if (!flushed) {
+      this.#client.socket.partWith(data)
+      this.#client.hold.hold(HoldReason.SINK_FULL)
+    }
     // With both sides waiting, the server for the body and the client for a 100, it is the server's turn.
     if (this.#request === 'complete' || this.#awaitsContinue) this.#upstream!.awaitResponse()
   }

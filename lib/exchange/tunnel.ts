@@ -4,7 +4,8 @@
  */
 import type { ExchangeErrorCode } from '../core/errors.ts'
 import { Deadline, type DeadlineOwner } from '../core/timers.ts'
-import { HoldReason } from '../net/hold.ts'
+import type { ByteSocket } from '../net/byte-socket.ts'
+import { HoldReason, type Hold } from '../net/hold.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { ClientSide } from './client-side.ts'
 import type { ExchangeEnvironment } from './environment.ts'
@@ -36,13 +37,13 @@ export class Tunnel implements DeadlineOwner {
 
   onClientData(bytes: Buffer, start: number, end: number): void {
     this.#touch()
-    if (!this.#upstream.socket.write(copy(bytes, start, end))) this.#client.hold.hold(HoldReason.SINK_FULL)
+    relay(bytes, start, end, this.#client.socket, this.#client.hold, this.#upstream.socket)
   }
 
   onUpstreamData(bytes: Buffer, start: number, end: number): void {
     this.#touch()
     this.#events.onBytesOut(end - start)
-    if (!this.#client.socket.write(copy(bytes, start, end))) this.#upstream.hold.hold(HoldReason.SINK_FULL)
+    relay(bytes, start, end, this.#upstream.socket, this.#upstream.hold, this.#client.socket)
   }
 
   onClientDrain(): void {
@@ -108,6 +109,10 @@ export class Tunnel implements DeadlineOwner {
   }
 }
 
-function copy(bytes: Buffer, start: number, end: number): Buffer {
-  return Buffer.from(bytes.subarray(start, end))
+function relay(bytes: Buffer, start: number, end: number, source: ByteSocket, hold: Hold, sink: ByteSocket): void {
+  const part = bytes.subarray(start, end)
+  const data = source.owns(bytes) ? part : Buffer.from(part)
+  if (sink.write(data)) return
+  source.partWith(data)
+  hold.hold(HoldReason.SINK_FULL)
 }

@@ -1,4 +1,5 @@
 /** A duplex byte stream as the engine sees it: what a real socket and a simulated one have in common. */
+import type { BulkBuffers } from './bulk-buffers.ts'
 
 /** Called by the socket, never during a call into it. */
 export interface SocketHandler {
@@ -17,8 +18,9 @@ export interface SocketHandler {
 }
 
 export interface ReadOptions {
-  /** Every read goes here. */
+  /** Every read goes here, but for those of sockets that have much to say. */
   readonly buffer: Buffer
+  readonly bulk: BulkBuffers
   /** After so many bytes others get a turn of the event loop. */
   readonly turnBytes: number
   /** Takes the exceptions that a handler throws, and tells the handler. */
@@ -26,8 +28,12 @@ export interface ReadOptions {
 }
 
 export interface ByteSocket {
-  /** Takes all of it. Strings are latin-1. Returns whether nothing is left over: if something is, hold the source until onDrain. */
+  /** Takes all of it. Strings are latin-1. Returns whether nothing is left over: if something is, hold the source, and leave `data` as it is, until onDrain. */
   write(data: string | Buffer): boolean
+  /** Whether `bytes`, which onData was given, are this socket's alone: what was worked through may be changed, and written as it lies. */
+  owns(bytes: Buffer): boolean
+  /** `data` was not taken at once by another socket: where it lies in a buffer of this one, nothing more is read into that. */
+  partWith(data: string | Buffer): void
   /** Written and not yet with the kernel, in bytes; falls as the peer takes them. */
   readonly unsentBytes: number
   /** The peer's FIN has been read, and the handler is about to be told. */

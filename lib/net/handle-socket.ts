@@ -1,11 +1,13 @@
 /**
  * A TCP or unix socket driven by its libuv handle: read straight into the parser's memory, one static buffer for all sockets, so that a
- * read allocates nothing and copies nothing; written with one call. It owns the handle, and tells its handler of everything once.
+ * read allocates nothing and copies nothing; written with one call. While it has much to say it reads into a buffer of its own, so that
+ * this can be written as it lies. It owns the handle, and tells its handler of everything once.
  */
 import type { Buffer } from 'node:buffer'
 import { formatAddress, type Address } from '../core/options.ts'
 import { systemClock } from '../core/timers.ts'
 import type { ByteSocket, ReadOptions, SocketHandler } from './byte-socket.ts'
+import { bulkRoomBefore, type BulkBuffer } from './bulk-buffers.ts'
 import {
   lastRead,
   peerOf,
@@ -22,6 +24,10 @@ import {
 /** libuv's codes, on all systems that this file is used on. */
 const UV_EOF = -4095
 
+/** A read of so many bytes is the sign of a long body; one of so few, of its end. Between them it goes on as it is. */
+const bulkBytesMin = 32_768
+const bulkBytesEnd = 4_096
+
 /** Probes of a tunnel: when they begin, how far apart they are, and how many may stay without an answer. */
 const probeIdleSeconds = 60
 const probeIntervalSeconds = 10
@@ -36,6 +42,8 @@ export class HandleSocket implements ByteSocket, HandleReader, WriteOwner {
   readonly #handler: SocketHandler
   /** null once closing. */
   #handle: StreamHandle | null
+  /** Where the next read goes, when not into the shared buffer. */
+  #bulk: BulkBuffer | undefined
   #turnBytes = 0
   #paused = false
   #resting = false
@@ -76,6 +84,14 @@ export class HandleSocket implements ByteSocket, HandleReader, WriteOwner {
 
   get remoteAddress(): string {
     return this.remote.replace(/:[0-9]+$/, '').replace(/^\[|\]$/g, '')
+  }
+
+  owns(bytes: Buffer): boolean {
+    return this.#bulk?.bytes === bytes
+  }
+
+  partWith(data: string | Buffer): void {
+    if (typeof data !== 'string' && data.buffer === this.#bulk?.bytes.buffer) this.#bulk = undefined
   }
 
   get unsentBytes(): number {
@@ -130,6 +146,7 @@ export class HandleSocket implements ByteSocket, HandleReader, WriteOwner {
     const handle = this.#handle
     if (handle === null) return
     this.#handle = null
+    this.#returnBulk()
     // A unix socket knows no RST. And node loses a handle that it resets while its FIN is on the way (EINVAL), with which all is sent anyway.
     if (handle.reset === undefined || (this.#finAsked && !this.#finSent)) handle.close(onClosed)
     else handle.reset(onClosed)
@@ -152,8 +169,8 @@ export class HandleSocket implements ByteSocket, HandleReader, WriteOwner {
 
   onRead(): Uint8Array | undefined {
     const bytes = lastRead()
-    if (bytes > 0) this.#received(bytes)
-    else if (bytes === UV_EOF) this.#ended()
+    if (bytes > 0) return this.#received(bytes)
+    if (bytes === UV_EOF) this.#ended()
     else if (bytes < 0) this.#close(systemError(bytes, 'read'))
     return undefined
   }
@@ -169,8 +186,9 @@ export class HandleSocket implements ByteSocket, HandleReader, WriteOwner {
 
   // WriteOwner
 
-  onWriteComplete(error: Error | undefined): void {
+  onWriteComplete(error: Error | undefined, data: string | Uint8Array): void {
     this.#queuedWrites--
+    if (typeof data !== 'string') this.#read.bulk.recycle(data)
     if (this.#handle === null) return
     if (error !== undefined) return this.#close(error)
     if (this.#queuedWrites > 0) return
@@ -207,15 +225,32 @@ export class HandleSocket implements ByteSocket, HandleReader, WriteOwner {
     if (!this.isEnding) this.#handle?.readStop()
   }
 
-  #received(bytes: number): void {
+  /** Returns where the next read goes, when that changes. */
+  #received(bytes: number): Uint8Array | undefined {
     systemClock.refresh()
+    const bulk = this.#bulk
     try {
-      this.#handler.onData(this.#read.buffer, 0, bytes)
+      if (bulk === undefined) this.#handler.onData(this.#read.buffer, 0, bytes)
+      else this.#handler.onData(bulk.bytes, bulkRoomBefore, bulkRoomBefore + bytes)
     } catch (error) {
       this.#read.onFault(error, this.#handler)
     }
     this.#turnBytes += bytes
     if (this.#turnBytes >= this.#read.turnBytes) this.#rest()
+    if (this.#handle === null) return undefined
+    if (bulk === undefined) {
+      if (bytes < bulkBytesMin) return undefined
+      this.#bulk = this.#read.bulk.take()
+      return this.#bulk.area
+    }
+    if (this.#bulk !== undefined && bytes > bulkBytesEnd) return undefined
+    this.#returnBulk()
+    return this.#read.buffer
+  }
+
+  #returnBulk(): void {
+    if (this.#bulk !== undefined) this.#read.bulk.give(this.#bulk)
+    this.#bulk = undefined
   }
 
   /** Lets the event loop go round once before this socket is read again. */
@@ -256,6 +291,7 @@ export class HandleSocket implements ByteSocket, HandleReader, WriteOwner {
     if (handle === null) return
     this.#handle = null
     this.#error = error
+    this.#returnBulk()
     handle.close(onClosed)
   }
 

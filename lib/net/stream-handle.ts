@@ -45,7 +45,7 @@ export interface HandleReader {
 
 /** Told when a write that was left over is with the kernel, or has failed. */
 export interface WriteOwner {
-  onWriteComplete(error: Error | undefined): void
+  onWriteComplete(error: Error | undefined, data: string | Uint8Array): void
 }
 
 interface PeerName {
@@ -174,11 +174,11 @@ function prepare(request: WriteRequest): WriteRequest {
 }
 
 function onWriteComplete(this: WriteRequest, status: number): void {
-  const { owner } = this
+  const { owner, buffer } = this
   this.owner = undefined
   this.buffer = null
   this.handle = null
-  owner?.onWriteComplete(status < 0 ? systemError(status, 'write') : undefined)
+  owner?.onWriteComplete(status < 0 ? systemError(status, 'write') : undefined, buffer ?? '')
 }
 
 /** Sends FIN. `onSent` comes when that is done, or cannot be done because the connection is gone. */

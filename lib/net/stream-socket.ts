@@ -74,6 +74,13 @@ export class StreamSocket implements ByteSocket {
     return this.remote.replace(/:[0-9]+$/, '').replace(/^\[|\]$/g, '')
   }
 
+  /** Every chunk is a buffer of its own, but part of one that others may have parts of. */
+  owns(): boolean {
+    return false
+  }
+
+  partWith(): void {}
+
   get unsentBytes(): number {
     if (!this.#isBusy) return 0
     // libuv's own queue shrinks with every partial write; the stream's count only when a write is complete.

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { Listener } from '../../lib/downstream/listener.ts'
 import type { ByteSocket, ReadOptions, SocketHandler } from '../../lib/net/byte-socket.ts'
+import { BulkBuffers } from '../../lib/net/bulk-buffers.ts'
 import { HandleSocket } from '../../lib/net/handle-socket.ts'
 import { acceptSocket, connectSocket } from '../../lib/net/sockets.ts'
 import { StreamSocket } from '../../lib/net/stream-socket.ts'
@@ -62,7 +63,7 @@ interface Pair extends AsyncDisposable {
 }
 
 function readOptions(): ReadOptions {
-  return { buffer: Buffer.alloc(65_536), turnBytes: 1_048_576, onFault: (_error, handler) => handler.onFault() }
+  return { buffer: Buffer.alloc(65_536), bulk: new BulkBuffers(), turnBytes: 1_048_576, onFault: (_error, handler) => handler.onFault() }
 }
 
 type Path = 'handles' | 'streams'

@@ -58,6 +58,10 @@ export class SimulatedPeer {
   }
 }
 
+const muchBytes = 48
+const roomBefore = 96
+const roomBehind = 16
+
 export class SimulatedSocket implements ByteSocket {
   handler!: SocketHandler
   /** An end is told in the same step in which it comes. */
@@ -65,6 +69,11 @@ export class SimulatedSocket implements ByteSocket {
   readonly peer: SimulatedPeer
   readonly remote: string
   readonly #windowBytes: number
+  /** A buffer of its own, which it reads into after a read that looked like much, and until the proxy parts with it. */
+  #own: Buffer | undefined
+  #wasMuch = false
+  /** Data of writes that were not taken at once: nobody may change it until it is. */
+  readonly #kept: { readonly data: Buffer; readonly text: string }[] = []
   readonly #buffer: SharedReadBuffer
 
   #connected: boolean
@@ -108,6 +117,14 @@ export class SimulatedSocket implements ByteSocket {
     return this.remote.replace(/:[0-9]+$/, '')
   }
 
+  owns(bytes: Buffer): boolean {
+    return this.#own === bytes
+  }
+
+  partWith(data: string | Buffer): void {
+    if (typeof data !== 'string' && data.buffer === this.#own?.buffer) this.#own = undefined
+  }
+
   get unsentBytes(): number {
     return this.#queue.length
   }
@@ -128,7 +145,10 @@ export class SimulatedSocket implements ByteSocket {
     this.onWrite(text)
     this.#queue += text
     this.#fill()
-    if (this.#queue !== '') this.#needsDrain = true
+    if (this.#queue !== '') {
+      this.#needsDrain = true
+      if (typeof data !== 'string') this.#kept.push({ data, text })
+    }
     return this.#queue === ''
   }
 
@@ -254,12 +274,16 @@ export class SimulatedSocket implements ByteSocket {
   #deliver(bytes: number): void {
     const text = this.#inbox.slice(0, bytes)
     this.#inbox = this.#inbox.slice(bytes)
-    const { bytes: buffer } = this.#buffer
-    buffer.write(text, 0, 'latin1')
+    const own = this.#wasMuch ? (this.#own ??= Buffer.alloc(roomBefore + this.#buffer.bytes.length + roomBehind)) : undefined
+    const buffer = own ?? this.#buffer.bytes
+    const start = own === undefined ? 0 : roomBefore
+    buffer.write(text, start, 'latin1')
     this.onDelivered(text)
-    this.handler.onData(buffer, 0, bytes)
+    this.handler.onData(buffer, start, start + bytes)
+    this.#wasMuch = bytes >= muchBytes
     // Who kept a view of the borrowed bytes will find these.
-    buffer.fill(0x15, 0, Math.min(buffer.length, bytes + 16))
+    if (own === undefined) buffer.fill(0x15, 0, Math.min(buffer.length, bytes + 16))
+    else if (this.#own === own) own.fill(0x15)
   }
 
   #give(bytesMax: number): void {
@@ -273,10 +297,12 @@ export class SimulatedSocket implements ByteSocket {
   }
 
   #fill(): void {
+    for (const { data, text } of this.#kept) assert.equal(data.toString('latin1'), text, 'data was changed that is still being written')
     if (this.#closing) return
     const room = this.#windowBytes - this.#kernel.length
     this.#kernel += this.#queue.slice(0, room)
     this.#queue = this.#queue.slice(room)
+    if (this.#queue === '') this.#kept.length = 0
     if (this.#queue === '' && this.#endAsked) this.#endSent = true
   }
 

@@ -11,6 +11,7 @@ import { TimerWheel } from '../../lib/core/timers.ts'
 import { Spares } from '../../lib/core/spares.ts'
 import { DownstreamConnection } from '../../lib/downstream/connection.ts'
 import { makeRequestParsers, sparesMax, type DownstreamEnvironment } from '../../lib/downstream/environment.ts'
+import { BulkBuffers } from '../../lib/net/bulk-buffers.ts'
 import { Exchange } from '../../lib/exchange/exchange.ts'
 import { WriteBatch } from '../../lib/exchange/write-batch.ts'
 import type { SocketHandler } from '../../lib/net/byte-socket.ts'
@@ -330,11 +331,11 @@ export class Simulation {
       config: this.#config,
       wheel: this.#wheel,
       upstreams: this.#upstreams,
-      parserEngine: this.#engine,
       parsers: makeRequestParsers(this.#engine, parserLimits(this.#config.limits, 'request')),
       exchanges: new Spares(() => new Exchange(this.#environment), sparesMax),
-      requestBatch: new WriteBatch(),
-      responseBatch: new WriteBatch(),
+      // Small pieces are buffers here, too: bodies are short, and their ways through a buffer are to be gone.
+      requestBatch: new WriteBatch(new BulkBuffers(), 24),
+      responseBatch: new WriteBatch(new BulkBuffers(), 24),
       instance: 'sim-',
       isDraining: false,
       httpDate: () => 'Sun, 06 Nov 1994 08:49:37 GMT',
