@@ -12,14 +12,15 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { allowedCores, shareOneCore } from '../process-figures.ts'
 import { ProcessSet } from '../process-set.ts'
-import { exchangeOnce } from './exchange.ts'
+import { checkExchange } from './exchange.ts'
 import { readOptions, usage, UsageError, type BenchOptions } from './options.ts'
 import { programPath, type Peer } from './peers.ts'
 import { renderWorkload, type PeerRun } from './report.ts'
 import { runRound, runWrk, type Cores, type Load, type Target } from './round.ts'
 import { startPeer, type StartedPeer } from './start.ts'
 import { spreadOf, type FigureName, type Round } from './summary.ts'
-import { writeScript, type Workload } from './workloads.ts'
+import { checkCpu, isMet, renderChecks, type Check, type WorkloadRuns } from './targets.ts'
+import { answerBytes, countedByBytes, writeScript, type Workload } from './workloads.ts'
 
 /** What all steps of one run share. */
 interface Run {
@@ -104,7 +105,7 @@ async function runBench(
 
   const originPort = await startOrigin(processes, cores)
   const run: Run = { options, processes, directory, cores, wrkPath, originPort, signal }
-  const reports: { workload: Workload; runs: readonly PeerRun[] }[] = []
+  const reports: WorkloadRuns[] = []
   for (const workload of options.workloads) {
     const runs = await runWorkload(run, workload, present.peers)
     clearProgress()
@@ -112,9 +113,11 @@ async function runBench(
     reports.push({ workload, runs })
   }
 
+  const checks = checkCpu(reports)
+  if (checks.length > 0) print(`\n${renderChecks(checks)}`)
   const problems = reports.flatMap(({ workload, runs }) => runs.flatMap((entry) => problemsOf(workload, entry)))
   if (options.jsonPath !== null)
-    writeFileSync(options.jsonPath, renderJson(options, [...machineLines, ...present.lines], reports, problems))
+    writeFileSync(options.jsonPath, renderJson(options, [...machineLines, ...present.lines], reports, checks, problems))
   print(problems.length === 0 ? '\nno errors' : `\nthe run FAILED:\n${problems.map((problem) => `  ${problem}`).join('\n')}`)
   return problems.length === 0 ? 0 : 1
 }
@@ -168,14 +171,15 @@ async function startOrigin(processes: ProcessSet, cores: Cores): Promise<number>
 async function runWorkload(run: Run, workload: Workload, peers: readonly Peer[]): Promise<readonly PeerRun[]> {
   const { options, processes, cores, wrkPath, directory, signal } = run
   const scriptPath = writeScript(workload, directory)
-  const loadOf = (seconds: number): Load => ({ wrkPath, scriptPath, connections: workload.connections, seconds })
+  const bytesPerRequest = answerBytes(workload) >= countedByBytes ? answerBytes(workload) : null
+  const loadOf = (seconds: number): Load => ({ wrkPath, scriptPath, connections: workload.connections, seconds, bytesPerRequest })
   const contestants: Contestant[] = []
   for (const peer of peers) contestants.push({ peer, started: null, rounds: [], failure: null })
 
   await eachSound(run, contestants, async (contestant) => {
     showProgress(`${workload.name}: starting ${contestant.peer.name}`)
     contestant.started = await startPeer(processes, contestant.peer, { upstreamPort: run.originPort, directory }, cores.proxy)
-    await checkAnswer(contestant.started.port, workload)
+    await checkExchange(contestant.started.port, workload, answerMs)
   })
   if (options.warmupSeconds > 0) {
     await eachSound(run, contestants, async (contestant) => {
@@ -184,7 +188,8 @@ async function runWorkload(run: Run, workload: Workload, peers: readonly Peer[])
     })
   }
   for (let round = 1; round <= options.rounds; round += 1) {
-    await eachSound(run, contestants, async (contestant) => {
+    // There and back, so that a drift of the machine does not favour the first.
+    await eachSound(run, round % 2 === 1 ? contestants : contestants.toReversed(), async (contestant) => {
       showProgress(`${workload.name}: round ${round} of ${options.rounds}, ${contestant.peer.name}`)
       contestant.rounds.push(await runRound(processes, cores, targetOf(contestant), loadOf(options.seconds)))
     })
@@ -210,13 +215,6 @@ async function eachSound(run: Run, contestants: readonly Contestant[], step: (co
   }
 }
 
-async function checkAnswer(port: number, workload: Workload): Promise<void> {
-  const { status, body } = await exchangeOnce(port, workload.request, answerMs)
-  if (status !== 200) throw new Error(`it answers ${status}: ${body.toString('latin1', 0, 200)}`)
-  if (!body.equals(workload.answerBody))
-    throw new Error(`its answer has a wrong body of ${body.length} bytes: ${body.toString('latin1', 0, 100)}`)
-}
-
 function problemsOf(workload: Workload, { peer, rounds, failure }: PeerRun): readonly string[] {
   const errors = rounds.reduce((sum, round) => sum + round.errors, 0)
   return [
@@ -228,7 +226,8 @@ function problemsOf(workload: Workload, { peer, rounds, failure }: PeerRun): rea
 function renderJson(
   options: BenchOptions,
   about: readonly string[],
-  reports: readonly { workload: Workload; runs: readonly PeerRun[] }[],
+  reports: readonly WorkloadRuns[],
+  checks: readonly Check[],
   problems: readonly string[],
 ): string {
   const figures = [
@@ -238,6 +237,7 @@ function renderJson(
     'requestsPerSecond',
     'p50Micros',
     'p99Micros',
+    'p999Micros',
     'residentBytes',
     'proxyCoreShare',
     'loadCoreShare',
@@ -254,7 +254,7 @@ function renderJson(
       rounds: run.rounds,
     })),
   }))
-  return `${JSON.stringify({ at: new Date().toISOString(), about, settings: { rounds, seconds, warmupSeconds }, workloads, problems }, null, 2)}\n`
+  return `${JSON.stringify({ at: new Date().toISOString(), about, settings: { rounds, seconds, warmupSeconds }, workloads, checks: checks.map((check) => ({ ...check, isMet: isMet(check) })), problems }, null, 2)}\n`
 }
 
 function targetOf({ started }: Contestant): Target {

@@ -20,13 +20,14 @@ export class UsageError extends Error {}
 export const usage = `Usage: npm run bench -- [options]
 
   --rounds N          rounds of each proxy in each workload, 1 to 100 (default 5)
-  --seconds N         length of a round, whole seconds, 1 to 60; below 2 the figures are coarse (default 3)
-  --warmup N          uncounted seconds before the rounds, 0 to 60 (default 2)
+  --seconds N         length of a round, whole seconds, 1 to 60; below 2 the figures are coarse (default 2)
+  --warmup N          uncounted seconds before the rounds, 0 to 60 (default 1)
   --workloads A,B     some of: ${workloadTable.map((workload) => workload.name).join(', ')}
   --peers A,B         who is measured beside eproxy, some of: ${peerTable
     .filter((peer) => peer.name !== 'eproxy')
     .map((peer) => peer.name)
     .join(', ')}
+  --quick             about 2 minutes: 3 rounds of 1 s, the workloads with a target, only native proxies beside eproxy
   --json FILE         writes every round and every median to FILE
   --help              this text
 `
@@ -35,13 +36,15 @@ export const usage = `Usage: npm run bench -- [options]
 export function readOptions(args: readonly string[]): BenchOptions | null {
   const { values } = parseStrictly(args)
   if (values.help === true) return null
-  const names = values.peers === undefined ? peerTable.map((peer) => peer.name) : ['eproxy', ...values.peers.split(',')]
+  const isQuick = values.quick === true
+  const peerNames = peerTable.filter((peer) => !isQuick || peer.kind === 'native').map((peer) => peer.name)
+  const workloadNames = workloadTable.filter((workload) => !isQuick || workload.isTarget).map((workload) => workload.name)
   return {
-    rounds: readWhole('--rounds', values.rounds, 5, 1, 100),
-    seconds: readWhole('--seconds', values.seconds, 3, 1, 60),
-    warmupSeconds: readWhole('--warmup', values.warmup, 2, 0, 60),
-    workloads: pick('--workloads', workloadTable, values.workloads?.split(',') ?? workloadTable.map((workload) => workload.name)),
-    peers: pick('--peers', peerTable, names),
+    rounds: readWhole('--rounds', values.rounds, isQuick ? 3 : 5, 1, 100),
+    seconds: readWhole('--seconds', values.seconds, isQuick ? 1 : 2, 1, 60),
+    warmupSeconds: readWhole('--warmup', values.warmup, 1, 0, 60),
+    workloads: pick('--workloads', workloadTable, values.workloads?.split(',') ?? workloadNames),
+    peers: pick('--peers', peerTable, ['eproxy', ...(values.peers?.split(',') ?? peerNames)]),
     jsonPath: values.json ?? null,
   }
 }
@@ -56,6 +59,7 @@ function parseStrictly(args: readonly string[]) {
         warmup: { type: 'string' },
         workloads: { type: 'string' },
         peers: { type: 'string' },
+        quick: { type: 'boolean' },
         json: { type: 'string' },
         help: { type: 'boolean' },
       },

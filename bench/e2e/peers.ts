@@ -142,7 +142,7 @@ function isReadable(path: string, mode = constants.R_OK): boolean {
 }
 
 /**
- * One worker with 64 kept upstream connections. Request buffering is off and responses never go to a file, since the
+ * One worker that keeps all the upstream connections it opened. Request buffering is off and responses never go to a file, since the
  * others stream, too; every other buffer has its default. Started by root, nginx would switch to a user that cannot enter the directory of the run.
  */
 function nginxConfig({ port, upstreamPort, directory }: PeerContext): string {
@@ -152,7 +152,7 @@ worker_processes 1;
 pid ${directory}/nginx.pid;
 error_log stderr error;
 ${process.getuid?.() === 0 ? 'user root;' : ''}
-events { worker_connections 4096; }
+events { worker_connections 19000; }
 http {
   access_log off;
   client_body_temp_path ${directory}/nginx-body;
@@ -164,7 +164,7 @@ http {
   client_max_body_size 0;
   upstream origin {
     server 127.0.0.1:${upstreamPort} max_fails=0;
-    keepalive 64;
+    keepalive 1024;
     keepalive_requests 1000000000;
   }
   server {
@@ -186,7 +186,7 @@ function haproxyConfig({ port, upstreamPort }: PeerContext): string {
   return `
 global
   nbthread 1
-  maxconn 4096
+  maxconn 9000
 defaults
   mode http
   no log

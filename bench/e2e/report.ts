@@ -4,6 +4,7 @@
 import type { Peer } from './peers.ts'
 import { ratioOf, spreadOf, type FigureName, type Round, type Spread } from './summary.ts'
 import { renderTable } from './table.ts'
+import { cheapest } from './targets.ts'
 import type { Workload } from './workloads.ts'
 
 /** A proxy in one workload: its rounds, and why there are no more of them if it failed. */
@@ -27,6 +28,7 @@ const rowTable: readonly Row[] = [
   { label: 'requests/s', figure: 'requestsPerSecond', perUnit: 1, digits: 0 },
   { label: 'latency p50 ms', figure: 'p50Micros', perUnit: 1_000, digits: 2 },
   { label: 'latency p99 ms', figure: 'p99Micros', perUnit: 1_000, digits: 2 },
+  { label: 'latency p99.9 ms', figure: 'p999Micros', perUnit: 1_000, digits: 2 },
   { label: 'RSS MiB', figure: 'residentBytes', perUnit: 1_048_576, digits: 1 },
   { label: 'own core %', figure: 'proxyCoreShare', perUnit: 0.01, digits: 0 },
   { label: 'load core %', figure: 'loadCoreShare', perUnit: 0.01, digits: 0 },
@@ -54,12 +56,9 @@ export function renderWorkload(workload: Workload, runs: readonly PeerRun[]): st
   return `${title}\n${renderTable(rows)}\n${renderNotes(runs)}`
 }
 
-/** The better of the native proxies, by CPU per request, and fastify. Only proxies that finished all their rounds without errors are yardsticks. */
+/** The better of the native proxies and the best of those on Node, by CPU per request. */
 function yardsticks(runs: readonly PeerRun[]): readonly PeerRun[] {
-  const sound = runs.filter((run) => run.failure === null && run.rounds.every((round) => round.errors === 0))
-  const cpu = (run: PeerRun): number => spreadOf(run.rounds, 'cpuMicrosPerRequest').median
-  const natives = sound.filter((run) => run.peer.kind === 'native').sort((a, b) => cpu(a) - cpu(b))
-  return [...natives.slice(0, 1), ...sound.filter((run) => run.peer.kind === 'node')]
+  return (['native', 'node'] as const).map((kind) => cheapest(runs, kind)).filter((run) => run !== null)
 }
 
 function renderRatio(label: string, runs: readonly PeerRun[], yardstick: PeerRun, figure: FigureName): string[] {
