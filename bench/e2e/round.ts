@@ -8,10 +8,11 @@ import type { ProcessSet } from '../process-set.ts'
 import type { Round } from './summary.ts'
 import { resultMark } from './workloads.ts'
 
+/** Null where nothing can be bound to a core. */
 export interface Cores {
-  readonly proxy: number
+  readonly proxy: number | null
   /** The same as `proxy` where there is one core only. */
-  readonly load: number
+  readonly load: number | null
 }
 
 export interface Target {
