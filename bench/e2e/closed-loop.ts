@@ -18,6 +18,11 @@ export interface WorkloadRuns {
   readonly runs: readonly PeerRun<Round>[]
 }
 
+/** Thousands of connections are opened within the round, before most of its requests. */
+export function roundSeconds({ connections }: Workload, seconds: number): number {
+  return connections > 1_000 ? 2 * seconds : seconds
+}
+
 export async function runWorkload(run: Run, workload: Workload, entries: readonly Entry[]): Promise<WorkloadRuns> {
   const { options, processes, cores, wrkPath, directory } = run
   const connections = Math.min(workload.connections, run.connectionsMax)
@@ -32,7 +37,7 @@ export async function runWorkload(run: Run, workload: Workload, entries: readonl
       if (options.warmupSeconds > 0) await runWrk(processes, cores, { port, pid: process.pid }, loadOf(options.warmupSeconds))
     },
     rounds: options.rounds,
-    measure: ({ port, process }) => runRound(processes, cores, { port, pid: process.pid }, loadOf(options.seconds)),
+    measure: ({ port, process }) => runRound(processes, cores, { port, pid: process.pid }, loadOf(roundSeconds(workload, options.seconds))),
   })
   return { name: workload.name, doc: workload.doc, connections, isTarget: workload.isTarget, runs }
 }

@@ -14,7 +14,7 @@ import { styleText } from 'node:util'
 import { allowedCores, shareOneCore } from '../process-figures.ts'
 import { ProcessSet } from '../process-set.ts'
 import { renderChart } from './chart.ts'
-import { runWorkload } from './closed-loop.ts'
+import { roundSeconds, runWorkload } from './closed-loop.ts'
 import { ComparedBuilds, renderComparison } from './compare.ts'
 import { dripSeconds, runDrips } from './drip.ts'
 import { idleSeconds, runIdleConnections } from './idle.ts'
@@ -146,9 +146,9 @@ async function runBench(
   const run: Run = { options, processes, directory, cores, wrkPath, originPort, connectionsMax: limit.connectionsMax, signal, progress }
   try {
     for (const step of steps) {
+      progress.begin(step.seconds)
       const report = await step.execute(run, result)
       progress.clear()
-      progress.advance(step.seconds)
       print(`\n${report}`)
     }
   } finally {
@@ -191,13 +191,15 @@ function reportAgain(options: BenchOptions, path: string): number {
 }
 
 function planRun(options: BenchOptions, peers: readonly Peer[]): readonly Step[] {
-  const { rounds, seconds, warmupSeconds } = options
-  const loadSeconds =
-    entryOverheadSeconds + rounds * (seconds + roundOverheadSeconds) + (warmupSeconds === 0 ? 0 : warmupSeconds + roundOverheadSeconds)
+  const { rounds, warmupSeconds } = options
+  const secondsOf = (workload: Workload): number =>
+    entryOverheadSeconds +
+    rounds * (roundSeconds(workload, options.seconds) + roundOverheadSeconds) +
+    (warmupSeconds === 0 ? 0 : warmupSeconds + roundOverheadSeconds)
   const workloads = options.workloads.map((workload): Step => {
     const entries = entriesOf(workload, peers, options)
     return {
-      seconds: entries.length * loadSeconds,
+      seconds: entries.length * secondsOf(workload),
       execute: async (run, result) => {
         const runs = await runWorkload(run, workload, entries)
         result.workloads.push(runs)
@@ -205,7 +207,7 @@ function planRun(options: BenchOptions, peers: readonly Peer[]): readonly Step[]
       },
     }
   })
-  return [...workloads, ...options.parts.map((name) => planPart(name, options, peers, loadSeconds))]
+  return [...workloads, ...options.parts.map((name) => planPart(name, options, peers, secondsOf(smallGet)))]
 }
 
 function planPart(name: PartName, options: BenchOptions, peers: readonly Peer[], loadSeconds: number): Step {

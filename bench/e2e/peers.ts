@@ -67,8 +67,11 @@ export const peerTable: readonly Peer[] = [
     prepare: (context) => {
       const path = join(context.directory, `haproxy-${context.port}.cfg`)
       writeFileSync(path, haproxyConfig(context))
-      const commandLine = { command: programPath('haproxy')!, args: ['-db', '-q', '-f', path], withChannel: false }
-      return context.accessLogPath === null ? commandLine : { ...commandLine, stdoutPath: context.accessLogPath }
+      const command = programPath('haproxy')!
+      // Quiet, it would close its standard output, which is where its log goes.
+      return context.accessLogPath === null
+        ? { command, args: ['-db', '-q', '-f', path], withChannel: false }
+        : { command, args: ['-db', '-f', path], withChannel: false, stdoutPath: context.accessLogPath }
     },
   },
   nodePeer('fastify', ['@fastify/http-proxy', 'fastify'], true),

@@ -3,33 +3,37 @@
  * announced, corrected by how true it has been so far.
  */
 const barChars = 20
-const linePattern = /[^\x20-\x7e]/g
+const columnsWhenUnknown = 80
 
 export class Progress {
   readonly #startedAt = Date.now()
-  #plannedSeconds = 0
+  readonly #plannedSeconds: number
   #doneSeconds = 0
+  #partSeconds = 0
+  #partStartedAt = Date.now()
 
   constructor(plannedSeconds: number) {
     this.#plannedSeconds = Math.max(1, plannedSeconds)
   }
 
-  /** A part of the plan that was estimated to take so long is over. */
-  advance(seconds: number): void {
-    this.#doneSeconds += seconds
+  /** The part before is over; the next one is estimated to take so long. */
+  begin(seconds: number): void {
+    this.#doneSeconds += this.#partSeconds
+    this.#partSeconds = seconds
+    this.#partStartedAt = Date.now()
   }
 
   show(text: string): void {
     if (!process.stderr.isTTY) return
-    const share = Math.min(1, this.#doneSeconds / this.#plannedSeconds)
-    const elapsedSeconds = (Date.now() - this.#startedAt) / 1_000
+    const now = Date.now()
+    const done = this.#doneSeconds + Math.min((now - this.#partStartedAt) / 1_000, this.#partSeconds)
+    const plannedLeft = this.#plannedSeconds - done
     // A first part that ran slower than planned says little about the rest; later ones say more.
-    const plannedLeft = this.#plannedSeconds - this.#doneSeconds
-    const left = this.#doneSeconds === 0 ? plannedLeft - elapsedSeconds : plannedLeft * (elapsedSeconds / this.#doneSeconds)
-    const filled = Math.round(share * barChars)
+    const slowness = this.#doneSeconds === 0 ? 1 : (now - this.#startedAt) / 1_000 / done
+    const filled = Math.round(Math.min(1, done / this.#plannedSeconds) * barChars)
     const bar = `${'='.repeat(filled)}${' '.repeat(barChars - filled)}`
-    const line = `[${bar}] ${timeText(Math.max(0, left))} left  ${text.replace(linePattern, ' ')}`
-    process.stderr.write(`\r\x1b[K${line.slice(0, Math.max(20, (process.stderr.columns ?? 80) - 1))}`)
+    const line = `[${bar}] ${timeText(Math.max(0, plannedLeft * slowness))} left  ${text}`
+    process.stderr.write(`\r\x1b[K${line.slice(0, (process.stderr.columns || columnsWhenUnknown) - 1)}`)
   }
 
   clear(): void {

@@ -2,7 +2,7 @@
  * What all parts of one run share: where things run, who takes part, how one step after the other is done for all of them. A proxy that
  * fails is out of the part that it failed in, and the others go on.
  */
-import { rmSync } from 'node:fs'
+import { rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ProcessSet } from '../process-set.ts'
 import type { BenchOptions } from './options.ts'
@@ -79,7 +79,7 @@ export async function runPart<Sample>(run: Run, part: Part<Sample>): Promise<Pee
     }
   } finally {
     await Promise.all(contestants.flatMap(({ started }) => (started === null ? [] : [run.processes.end(started.process)])))
-    for (const { entry } of contestants) rmSync(accessLogPath(run, entry), { force: true })
+    for (const contestant of contestants) dropAccessLog(run, contestant)
   }
   run.signal.throwIfAborted()
   return contestants.map((contestant) => contestant.run)
@@ -112,6 +112,15 @@ export function isFinished(run: PeerRun<unknown>): boolean {
 
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
+}
+
+/** A log that is empty has cost nothing, and its figures would be those of no log. */
+function dropAccessLog(run: Run, { entry, run: result }: Contestant<unknown>): void {
+  if (!entry.accessLog) return
+  const path = accessLogPath(run, entry)
+  const { size = 0 } = statSync(path, { throwIfNoEntry: false }) ?? {}
+  if (size === 0) result.failure ??= 'it wrote nothing into its access log'
+  rmSync(path, { force: true })
 }
 
 function startEntry(run: Run, entry: Entry): Promise<StartedPeer> {
