@@ -70,7 +70,7 @@ export async function runRound(processes: ProcessSet, cores: Cores, target: Targ
   const stolenTicks = proxyCoreAfter.stolen - proxyCoreBefore.stolen + loadCoreAfter.stolen - loadCoreBefore.stolen
   const proxyCoreShare = cpuMicros / wallMicros
   const requests = load.bytesPerRequest === null ? result.requests : result.bytes / load.bytesPerRequest
-  if (requests === 0) throw new Error(`wrk completed no request: ${describeErrors(result)}`)
+  if (requests === 0) throw new Error(`wrk completed no request in ${load.seconds} s; errors: ${describeErrors(result) || 'none'}`)
   return {
     requests,
     wallMicros,
