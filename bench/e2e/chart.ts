@@ -20,7 +20,7 @@ const barHeight = 15
 const barPitch = 23
 const titleHeight = 48
 const headHeight = 122
-/** A bar longer than so many times the longest but those on Node is cut, with a mark: the others could not be told apart beside it. */
+/** A bar longer than so many times the longest of eproxy and the native ones is cut, with a mark: the others could not be told apart beside it. */
 const cutAt = 1.9
 const cutWidth = 7
 const footHeight = 58
@@ -92,7 +92,7 @@ function drawable({ runs }: WorkloadRuns): readonly PeerRun<Round>[] {
 
 function panel(workload: WorkloadRuns, runs: readonly PeerRun<Round>[], left: number, top: number): string {
   const cpu = runs.map((run) => spreadOf(run.rounds, 'cpuMicrosPerRequest'))
-  const others = cpu.filter((_, index) => runs[index]!.kind !== 'node')
+  const others = cpu.filter((_, index) => ['subject', 'native'].includes(runs[index]!.kind))
   const longest = Math.min(
     Math.max(...cpu.map(({ max }) => max)),
     cutAt * Math.max(...(others.length === 0 ? cpu : others).map(({ max }) => max)),
@@ -125,7 +125,7 @@ function panel(workload: WorkloadRuns, runs: readonly PeerRun<Round>[], left: nu
   })
   return [
     label(left, top + 16, workload.name, 'panel'),
-    label(left, top + 34, `${workload.doc.split(',').slice(0, 2).join(',')}; ${workload.connections} connections`, 'quiet'),
+    label(left, top + 34, `${workload.short}; ${workload.connections} connections`, 'quiet'),
     label(left + panelWidth, top + 34, 'to best in C', 'quiet', 'end'),
     `<path class="axis" d="M${px(left + barLeft - 0.5)} ${top + titleHeight - 5}v${runs.length * barPitch + 2}"/>`,
     ...bars,

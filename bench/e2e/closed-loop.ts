@@ -13,6 +13,7 @@ const answerMs = 10_000
 export interface WorkloadRuns {
   readonly name: string
   readonly doc: string
+  readonly short: string
   readonly connections: number
   readonly isTarget: boolean
   readonly runs: readonly PeerRun<Round>[]
@@ -39,5 +40,5 @@ export async function runWorkload(run: Run, workload: Workload, entries: readonl
     rounds: options.rounds,
     measure: ({ port, process }) => runRound(processes, cores, { port, pid: process.pid }, loadOf(roundSeconds(workload, options.seconds))),
   })
-  return { name: workload.name, doc: workload.doc, connections, isTarget: workload.isTarget, runs }
+  return { name: workload.name, doc: workload.doc, short: workload.short, connections, isTarget: workload.isTarget, runs }
 }

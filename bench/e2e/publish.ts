@@ -35,7 +35,14 @@ export function rewriteBench(document: string, result: BenchResult): string {
 
 function renderPart(result: BenchResult): string {
   const { at, machine, proxies } = result
-  const versions = proxies.map(({ name, version }) => `${name} ${version.replace(/^nginx\/|, node v.*$/g, '')}`).join(', ')
+  const versions = proxies
+    .filter(({ kind }) => kind !== 'floor')
+    .map(({ name, kind, version }) => {
+      const plain = version.replace(/^nginx\/|, node v.*$/g, '')
+      // The version of a proxy on Node begins with the name of its package.
+      return kind === 'node' ? plain : `${name} ${plain}`
+    })
+    .join(', ')
   const checks = checkTargets(result)
   const pieces = [
     '![CPU time a request of eproxy, of proxies in C and of proxies on Node](bench/results/latest.svg)',

@@ -8,6 +8,8 @@ import { join } from 'node:path'
 export interface Workload {
   readonly name: string
   readonly doc: string
+  /** Where there is little room. */
+  readonly short: string
   readonly connections: number
   readonly request: Buffer
   /** The body of the right answer: `repeats` times `unit`. */
@@ -48,6 +50,7 @@ export const workloadTable: readonly Workload[] = [
   {
     name: 'small-get',
     doc: 'GET, one field, answer of 13 bytes, connections kept',
+    short: 'GET, one field',
     connections: 64,
     request: get('/'),
     answer: once(smallBody),
@@ -57,6 +60,7 @@ export const workloadTable: readonly Workload[] = [
   {
     name: 'headers-20',
     doc: 'GET with 20 fields as browsers and their applications send, answer of 1 KiB',
+    short: 'GET, 20 fields, answer of 1 KiB',
     connections: 64,
     request: get('/1k', browserFields),
     answer: once(Buffer.alloc(1_024, 'k')),
@@ -66,6 +70,7 @@ export const workloadTable: readonly Workload[] = [
   {
     name: 'post-4k',
     doc: 'POST of 4 KiB with Content-Length, small answer',
+    short: 'POST, 4 KiB',
     connections: 64,
     request: post('Content-Length: 4096', [Buffer.alloc(4_096, 'p')]),
     answer: once(Buffer.from('4096\n')),
@@ -75,6 +80,7 @@ export const workloadTable: readonly Workload[] = [
   {
     name: 'new-connection',
     doc: 'GET with Connection: close, a new client connection for each request',
+    short: 'a connection for each GET',
     connections: 64,
     request: get('/', ['Connection: close']),
     answer: once(smallBody),
@@ -84,6 +90,7 @@ export const workloadTable: readonly Workload[] = [
   {
     name: 'get-1m',
     doc: 'GET, answer of 1 MiB',
+    short: 'GET, answer of 1 MiB',
     connections: 16,
     request: get('/1m'),
     answer: once(Buffer.alloc(mib, 'm')),
@@ -93,6 +100,7 @@ export const workloadTable: readonly Workload[] = [
   {
     name: 'post-1m',
     doc: 'POST of 1 MiB with Content-Length, small answer',
+    short: 'POST, 1 MiB',
     connections: 16,
     request: post(`Content-Length: ${mib}`, [Buffer.alloc(mib, 'p')]),
     answer: once(Buffer.from(`${mib}\n`)),
@@ -102,6 +110,7 @@ export const workloadTable: readonly Workload[] = [
   {
     name: 'connections-512',
     doc: 'the small GET from 512 connections, all busy at once',
+    short: 'GET, one field',
     connections: 512,
     request: get('/'),
     answer: once(smallBody),
@@ -111,6 +120,7 @@ export const workloadTable: readonly Workload[] = [
   {
     name: 'connections-5000',
     doc: 'the small GET from 5000 connections, all busy at once',
+    short: 'GET, one field',
     connections: 5_000,
     request: get('/'),
     answer: once(smallBody),
@@ -120,6 +130,7 @@ export const workloadTable: readonly Workload[] = [
   {
     name: 'post-64k-chunked',
     doc: 'POST of 64 KiB in chunks of 8 KiB, small answer',
+    short: 'POST, 64 KiB in chunks',
     connections: 16,
     request: post('Transfer-Encoding: chunked', [
       ...Array.from({ length: 8 }, () => chunk(Buffer.alloc(8_192, 'c'))),
@@ -132,6 +143,7 @@ export const workloadTable: readonly Workload[] = [
   {
     name: 'get-100m',
     doc: 'GET, answer of 100 MiB',
+    short: 'GET, answer of 100 MiB',
     connections: 4,
     request: get('/100m'),
     answer: { unit: Buffer.alloc(mib, 'm'), repeats: 100 },

@@ -98,6 +98,10 @@ class SocketToNowhere implements ByteSocket {
   write(): boolean {
     return true
   }
+  owns(): boolean {
+    return false
+  }
+  partWith(): void {}
   pause(): void {}
   resume(): void {}
   end(): void {}

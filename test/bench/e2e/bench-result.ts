@@ -29,7 +29,7 @@ export function makeResult(changes: Partial<BenchResult> = {}): BenchResult {
 }
 
 export function makeWorkload(name: string, runs: readonly PeerRun<Round>[]): WorkloadRuns {
-  return { name, doc: 'a request, an answer, and more', connections: 64, isTarget: true, runs }
+  return { name, doc: 'a request and its answer', short: 'a request', connections: 64, isTarget: true, runs }
 }
 
 export function makeRun(name: string, kind: PeerKind, cpuMicros: readonly number[], changes: Partial<Round> = {}): PeerRun<Round> {
