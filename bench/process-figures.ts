@@ -92,11 +92,13 @@ export function listensOn(rootPid: number, port: number): boolean {
   return inodes.length > 0 && statTree(rootPid).some(({ pid }) => openFiles(pid).some((file) => inodes.includes(file)))
 }
 
-export function readCore(core: number): CoreTicks {
+/** Null reads all cores together. */
+export function readCore(core: number | null): CoreTicks {
+  const name = `cpu${core ?? ''}`
   const line = readFileSync('/proc/stat', 'latin1')
     .split('\n')
-    .find((text) => text.startsWith(`cpu${core} `))
-  if (line === undefined) throw new Error(`/proc/stat has no line for core ${core}`)
+    .find((text) => text.startsWith(`${name} `))
+  if (line === undefined) throw new Error(`/proc/stat has no line for ${name}`)
   // user nice system idle iowait irq softirq steal; guest time is part of user already.
   const fields = line.split(/\s+/).slice(1, 9).map(Number)
   const total = fields.reduce((sum, ticks) => sum + ticks, 0)

@@ -4,6 +4,7 @@
  * and it never touches a process that it did not start: a pid counts only together with its start time.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { isSameProcess, processTree, type ProcessMark } from './process-figures.ts'
 
@@ -16,6 +17,8 @@ export interface StartOptions {
   readonly core: number | null
   /** Opens a message channel; our own children end when it closes, so they do not survive even a killed bench. */
   readonly withChannel?: boolean
+  /** A file that gets its standard output. */
+  readonly stdoutPath?: string | undefined
 }
 
 export interface Exit {
@@ -76,9 +79,12 @@ export class ProcessSet implements AsyncDisposable {
     const isPinned = options.core !== null
     const command = isPinned ? 'taskset' : options.command
     const args = isPinned ? ['-c', String(options.core), options.command, ...options.args] : options.args
+    const stdoutFd = options.stdoutPath === undefined ? null : openSync(options.stdoutPath, 'a')
+    const stdout = stdoutFd ?? 'pipe'
     const child = spawn(command, args, {
-      stdio: options.withChannel === true ? ['ignore', 'pipe', 'pipe', 'ipc'] : ['ignore', 'pipe', 'pipe'],
+      stdio: options.withChannel === true ? ['ignore', stdout, 'pipe', 'ipc'] : ['ignore', stdout, 'pipe'],
     })
+    if (stdoutFd !== null) closeSync(stdoutFd)
     const pid = child.pid
     if (pid === undefined) {
       const cause = await new Promise<Error>((resolve) => child.once('error', resolve))

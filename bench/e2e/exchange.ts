@@ -1,47 +1,57 @@
 /**
  * One request and its answer over a fresh connection, byte by byte as the workload has it: the check that a proxy does its work at all
- * before its speed is measured. Understands only answers with Content-Length, which is all that the origin sends.
+ * before its speed is measured. The body is compared while it arrives, so it may be large. Understands only answers with
+ * Content-Length, which is all that the origin sends.
  */
 import { connect } from 'node:net'
+import type { Workload } from './workloads.ts'
 
-export interface RawAnswer {
-  readonly status: number
-  readonly body: Buffer
-}
+const headBytesMax = 65_536
 
-/** Rejects when there is no complete answer within `timeoutMs`. */
-export function exchangeOnce(port: number, request: Buffer, timeoutMs: number): Promise<RawAnswer> {
+/** Rejects when there is no complete and right answer within `timeoutMs`. */
+export function checkExchange(port: number, { request, answer }: Workload, timeoutMs: number): Promise<void> {
+  const total = answer.unit.length * answer.repeats
   return new Promise((resolve, reject) => {
     const socket = connect({ port, host: '127.0.0.1' })
-    const chunks: Buffer[] = []
-    const timer = setTimeout(() => fail(new Error(`no complete answer within ${timeoutMs} ms`)), timeoutMs)
-    const fail = (error: Error): void => {
+    let head: Buffer | null = Buffer.alloc(0)
+    let bodyBytes = 0
+    const timer = setTimeout(() => settle(new Error(`no complete answer within ${timeoutMs} ms`)), timeoutMs)
+    const settle = (error: Error | null): void => {
       clearTimeout(timer)
       socket.destroy()
-      reject(error)
+      if (error === null) resolve()
+      else reject(error)
     }
-    socket.on('data', (chunk) => {
-      chunks.push(chunk)
-      const answer = readAnswer(Buffer.concat(chunks))
-      if (answer === null) return
-      clearTimeout(timer)
-      socket.destroy()
-      resolve(answer)
+    socket.on('data', (chunk: Buffer) => {
+      let body = chunk
+      if (head !== null) {
+        head = Buffer.concat([head, chunk])
+        const end = head.indexOf('\r\n\r\n')
+        if (end === -1 && head.length < headBytesMax) return
+        const fault = faultInHead(head.toString('latin1', 0, end), total)
+        if (fault !== null) return settle(new Error(`${fault}: ${head.toString('latin1', end + 4, end + 204)}`))
+        body = head.subarray(end + 4)
+        head = null
+      }
+      for (let at = 0; at < body.length;) {
+        const expected = answer.unit.subarray(bodyBytes % answer.unit.length)
+        const piece = body.subarray(at, at + expected.length)
+        if (bodyBytes + piece.length > total || !piece.equals(expected.subarray(0, piece.length)))
+          return settle(new Error(`its answer has a wrong body, from byte ${bodyBytes} on`))
+        at += piece.length
+        bodyBytes += piece.length
+      }
+      if (bodyBytes === total) settle(null)
     })
-    socket.on('error', fail)
-    socket.on('close', () => fail(new Error(`the connection ended inside the answer, after ${socket.bytesRead} bytes`)))
+    socket.on('error', settle)
+    socket.on('close', () => settle(new Error(`the connection ended inside the answer, after ${socket.bytesRead} bytes`)))
     socket.write(request)
   })
 }
 
-function readAnswer(received: Buffer): RawAnswer | null {
-  const end = received.indexOf('\r\n\r\n')
-  if (end === -1) return null
-  const head = received.toString('latin1', 0, end)
+function faultInHead(head: string, bodyBytes: number): string | null {
   const status = Number(/^HTTP\/1\.1 (\d{3})/.exec(head)?.[1])
+  if (status !== 200) return `it answers ${status}`
   const length = /\r\ncontent-length:[ \t]*(\d+)[ \t]*(?:\r\n|$)/i.exec(head)?.[1]
-  // Without a length (an error page, perhaps) what has arrived has to do; the check fails on it anyway.
-  if (length === undefined) return { status, body: received.subarray(end + 4) }
-  const bodyEnd = end + 4 + Number(length)
-  return received.length < bodyEnd ? null : { status, body: received.subarray(end + 4, bodyEnd) }
+  return Number(length) === bodyBytes ? null : `its answer has a Content-Length of ${length ?? 'nothing'} instead of ${bodyBytes}`
 }

@@ -1,49 +1,60 @@
 /**
- * End-to-end bench: eproxy beside nginx, HAProxy, @fastify/http-proxy and a bare pipe, in one run, on two cores, with the rounds of all
- * interleaved. This file is the order of events: find the proxies, start origin and proxies for each workload, check their answers,
- * warm up, measure, report, end everything. Exit code 0; 1 when anything failed or wrk counted an error; 2 for a wrong
- * command line; 128 + signal when interrupted.
+ * End-to-end bench: eproxy beside nginx, HAProxy, proxies on Node and a bare pipe, in one run, on two cores, with the rounds of all
+ * interleaved. This file is the order of events: find the proxies, plan, measure part after part, report, draw, end everything. Exit
+ * code 0; 1 when anything failed or an error was counted; 2 for a wrong command line; 128 + signal when interrupted. A target that is not
+ * met is no failure.
  */
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { constants, cpus, release, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { styleText } from 'node:util'
 import { allowedCores, shareOneCore } from '../process-figures.ts'
 import { ProcessSet } from '../process-set.ts'
-import { exchangeOnce } from './exchange.ts'
-import { readOptions, usage, UsageError, type BenchOptions } from './options.ts'
+import { renderChart } from './chart.ts'
+import { roundSeconds, runWorkload } from './closed-loop.ts'
+import { ComparedBuilds, renderComparison } from './compare.ts'
+import { dripSeconds, runDrips } from './drip.ts'
+import { idleSeconds, runIdleConnections } from './idle.ts'
+import { largeBodiesSeconds, runLargeBodies } from './large-bodies.ts'
+import { openLoopSeconds, runOpenLoop } from './open-loop.ts'
+import { partTable, readOptions, usage, UsageError, type BenchOptions, type PartName } from './options.ts'
 import { programPath, type Peer } from './peers.ts'
-import { renderWorkload, type PeerRun } from './report.ts'
-import { runRound, runWrk, type Cores, type Load, type Target } from './round.ts'
-import { startPeer, type StartedPeer } from './start.ts'
-import { spreadOf, type FigureName, type Round } from './summary.ts'
-import { writeScript, type Workload } from './workloads.ts'
+import { Progress, timeText } from './progress.ts'
+import { publish, renderJson } from './publish.ts'
+import {
+  renderAccessLog,
+  renderChecks,
+  renderDrips,
+  renderIdle,
+  renderLargeBodies,
+  renderOpenLoop,
+  renderStartUps,
+  renderWorkload,
+} from './report.ts'
+import { readResult, resultFormat, type BenchResult } from './result.ts'
+import type { Cores } from './round.ts'
+import { messageOf, type Entry, type PeerRun, type Run } from './run.ts'
+import { runStartUps, startUpSeconds } from './start-up.ts'
+import type { Round } from './summary.ts'
+import { checkTargets } from './targets.ts'
+import { workloadTable, type Workload } from './workloads.ts'
 
-/** What all steps of one run share. */
-interface Run {
-  readonly options: BenchOptions
-  readonly processes: ProcessSet
-  readonly directory: string
-  readonly cores: Cores
-  readonly wrkPath: string
-  readonly originPort: number
-  readonly signal: AbortSignal
+/** A part of the run, with what it is expected to take. */
+interface Step {
+  readonly seconds: number
+  /** Measures, keeps what was found in the result, and returns the report. */
+  execute(run: Run, result: BenchResult): Promise<string>
 }
 
-/** A proxy during one workload. */
-interface Contestant {
-  readonly peer: Peer
-  started: StartedPeer | null
-  readonly rounds: Round[]
-  failure: string | null
-}
-
-const answerMs = 10_000
-/** Beside the load itself: starting wrk, closing connections, readings. */
-const roundOverheadSeconds = 0.2
-const workloadOverheadSeconds = 3
+/** Beside the load itself: starting wrk, closing connections, readings; starting a proxy. */
+const roundOverheadSeconds = 0.25
+const entryOverheadSeconds = 0.7
+/** Beside its clients a proxy needs descriptors for upstream connections (net-pipe as many again), files and itself. */
+const spareDescriptors = 200
+const smallGet = workloadTable[0]!
 
 async function main(): Promise<number> {
   let options: BenchOptions | null
@@ -58,9 +69,10 @@ async function main(): Promise<number> {
     process.stdout.write(usage)
     return 0
   }
+  if (options.fromPath !== null) return reportAgain(options, options.fromPath)
   const wrkPath = programPath('wrk')
-  if (wrkPath === null || programPath('taskset') === null) {
-    process.stderr.write('The bench needs the programs wrk and taskset (packages wrk and util-linux).\n')
+  if (wrkPath === null) {
+    process.stderr.write('The bench needs the program wrk (Debian package wrk).\n')
     return 1
   }
 
@@ -77,9 +89,11 @@ async function main(): Promise<number> {
   // Ending the processes is what makes a running round return early.
   interruption.signal.addEventListener('abort', () => void processes.endAll(), { once: true })
   try {
-    return await runBench(options, wrkPath, directory, processes, interruption.signal)
+    if (options.compared === null) return await runBench(options, options.peers, wrkPath, directory, processes, interruption.signal)
+    print(`building ${options.compared.join(' and ')}`)
+    using builds = new ComparedBuilds(options.compared, directory)
+    return await runBench(options, builds.peers, wrkPath, directory, processes, interruption.signal)
   } catch (error) {
-    clearProgress()
     process.stderr.write(`The run ended early: ${messageOf(interruption.signal.aborted ? interruption.signal.reason : error)}\n`)
     return exitCodeOfSignal ?? 1
   } finally {
@@ -90,68 +104,235 @@ async function main(): Promise<number> {
 
 async function runBench(
   options: BenchOptions,
+  peers: readonly Peer[],
   wrkPath: string,
   directory: string,
   processes: ProcessSet,
   signal: AbortSignal,
 ): Promise<number> {
-  const { cores, lines: machineLines } = chooseCores()
-  const present = findPeers(options.peers)
-  for (const line of [...machineLines, ...present.lines, settingsLine(options), estimateLine(options, present.peers.length)]) print(line)
+  const { cores, machine, notes } = chooseCores()
+  const present = findPeers(peers)
   if (present.peers.length === 0) throw new Error('there is no proxy to measure')
-  // The bench itself runs beside the load, never on the core of the proxy.
-  execFileSync('taskset', ['-a', '-c', '-p', String(cores.load), String(process.pid)], { stdio: 'ignore' })
-
-  const originPort = await startOrigin(processes, cores)
-  const run: Run = { options, processes, directory, cores, wrkPath, originPort, signal }
-  const reports: { workload: Workload; runs: readonly PeerRun[] }[] = []
-  for (const workload of options.workloads) {
-    const runs = await runWorkload(run, workload, present.peers)
-    clearProgress()
-    print(`\n${renderWorkload(workload, runs).trimEnd()}`)
-    reports.push({ workload, runs })
+  const limit = limitConnections(options)
+  const { rounds, seconds, warmupSeconds, accessLog } = options
+  const result: BenchResult = {
+    format: resultFormat,
+    at: new Date().toISOString(),
+    machine,
+    node: process.version,
+    notes: [...notes, ...present.missing, ...limit.notes],
+    proxies: present.proxies,
+    settings: { rounds, seconds, warmupSeconds, accessLog },
+    workloads: [],
+    accessLog: null,
+    openLoop: null,
+    drips: [],
+    idle: [],
+    startUps: [],
+    largeBodies: [],
   }
+  const steps = planRun(options, present.peers)
+  const plannedSeconds = steps.reduce((sum, step) => sum + step.seconds, 0)
+  print(`machine: ${machine}`)
+  for (const { name, version } of present.proxies) print(`${name}: ${version}`)
+  for (const note of result.notes) print(`note: ${note}`)
+  print(settingsLine(options))
+  print(`this takes about ${timeText(plannedSeconds)}`)
 
-  const problems = reports.flatMap(({ workload, runs }) => runs.flatMap((entry) => problemsOf(workload, entry)))
-  if (options.jsonPath !== null)
-    writeFileSync(options.jsonPath, renderJson(options, [...machineLines, ...present.lines], reports, problems))
+  // The bench itself runs beside the load, never on the core of the proxy.
+  if (cores.load !== null) execFileSync('taskset', ['-a', '-c', '-p', String(cores.load), String(process.pid)], { stdio: 'ignore' })
+  const originPort = await startOrigin(processes, cores)
+  const progress = new Progress(plannedSeconds)
+  const run: Run = { options, processes, directory, cores, wrkPath, originPort, connectionsMax: limit.connectionsMax, signal, progress }
+  try {
+    for (const step of steps) {
+      progress.begin(step.seconds)
+      const report = await step.execute(run, result)
+      progress.clear()
+      print(`\n${report}`)
+    }
+  } finally {
+    progress.clear()
+  }
+  return finish(options, result)
+}
+
+/** What is made from the data alone, from a run of now or of before. */
+function finish(options: BenchOptions, result: BenchResult): number {
+  const isComparison = result.proxies.filter(({ kind }) => kind === 'subject').length > 1
+  const checks = isComparison ? [] : checkTargets(result)
+  if (isComparison) print(`\n${renderComparison(result)}`)
+  if (checks.length > 0) print(`\n${renderChecks(checks, paint)}`)
+  if (options.jsonPath !== null) writeFileSync(options.jsonPath, renderJson(result))
+  if (options.svgPath !== null) writeFileSync(options.svgPath, renderChart(result))
+  if (options.writesReadme) publish(result)
+  const problems = problemsOf(result)
   print(problems.length === 0 ? '\nno errors' : `\nthe run FAILED:\n${problems.map((problem) => `  ${problem}`).join('\n')}`)
   return problems.length === 0 ? 0 : 1
 }
 
-function chooseCores(): { readonly cores: Cores; readonly lines: readonly string[] } {
-  const allowed = allowedCores()
-  const model = `${cpus()[0]?.model ?? 'unknown processor'}, Linux ${release()}`
-  const [proxy = 0, load = proxy] = allowed
-  if (proxy === load) {
-    const warning =
-      'FEWER THAN 2 CORES: proxy, origin and load share one core. CPU per request can be compared; requests/s and latency cannot.'
-    return { cores: { proxy, load }, lines: [`machine: ${model}, core ${proxy} only`, warning] }
+function reportAgain(options: BenchOptions, path: string): number {
+  let result: BenchResult
+  try {
+    result = readResult(path)
+  } catch (error) {
+    process.stderr.write(`${messageOf(error)}\n`)
+    return 1
   }
-  const lines = [`machine: ${model}, proxy alone on core ${proxy}, wrk and origin on core ${load}`]
-  if (shareOneCore(proxy, load)) lines.push(`note: ${proxy} and ${load} are two threads of one physical core; they slow each other down`)
-  return { cores: { proxy, load }, lines }
+  print(`measured ${result.at} on ${result.machine}, node ${result.node}`)
+  for (const workload of result.workloads) print(`\n${renderWorkload(workload)}`)
+  if (result.accessLog !== null) print(`\n${renderAccessLog(result.accessLog)}`)
+  if (result.openLoop !== null) print(`\n${renderOpenLoop(result.openLoop)}`)
+  if (result.drips.length > 0) print(`\n${renderDrips(result.drips)}`)
+  if (result.idle.length > 0) print(`\n${renderIdle(result.idle)}`)
+  if (result.startUps.length > 0) print(`\n${renderStartUps(result.startUps)}`)
+  if (result.largeBodies.length > 0) print(`\n${renderLargeBodies(result.largeBodies)}`)
+  return finish(options, result)
 }
 
-function findPeers(wanted: readonly Peer[]): { readonly peers: readonly Peer[]; readonly lines: readonly string[] } {
+function planRun(options: BenchOptions, peers: readonly Peer[]): readonly Step[] {
+  const { rounds, warmupSeconds } = options
+  const secondsOf = (workload: Workload): number =>
+    entryOverheadSeconds +
+    rounds * (roundSeconds(workload, options.seconds) + roundOverheadSeconds) +
+    (warmupSeconds === 0 ? 0 : warmupSeconds + roundOverheadSeconds)
+  const workloads = options.workloads.map((workload): Step => {
+    const entries = entriesOf(workload, peers, options)
+    return {
+      seconds: entries.length * secondsOf(workload),
+      execute: async (run, result) => {
+        const runs = await runWorkload(run, workload, entries)
+        result.workloads.push(runs)
+        return renderWorkload(runs)
+      },
+    }
+  })
+  return [...workloads, ...options.parts.map((name) => planPart(name, options, peers, secondsOf(smallGet)))]
+}
+
+function planPart(name: PartName, options: BenchOptions, peers: readonly Peer[], loadSeconds: number): Step {
+  const { rounds, seconds } = options
+  const kinds: readonly string[] = partTable.find((part) => part.name === name)!.kinds
+  const some = peers.filter((peer) => options.arePeersNamed || kinds.includes(peer.kind))
+  const entries = some.map((peer): Entry => ({ name: peer.name, peer, accessLog: false }))
+  switch (name) {
+    case 'access-log': {
+      const both = withAndWithoutLog(some.filter((peer) => peer.hasAccessLog))
+      return {
+        seconds: both.length * loadSeconds,
+        execute: async (run, result) => {
+          result.accessLog = await runWorkload(run, smallGet, both)
+          return renderAccessLog(result.accessLog)
+        },
+      }
+    }
+    case 'open-loop':
+      return {
+        seconds: openLoopSeconds(entries.length, rounds, seconds),
+        execute: async (run, result) => {
+          result.openLoop = await runOpenLoop(run, smallGet, entries)
+          return renderOpenLoop(result.openLoop)
+        },
+      }
+    case 'drip':
+      return {
+        seconds: dripSeconds(entries.length, rounds),
+        execute: async (run, result) => {
+          result.drips = await runDrips(run, entries)
+          return renderDrips(result.drips)
+        },
+      }
+    case 'idle':
+      return {
+        seconds: idleSeconds(entries.length, rounds),
+        execute: async (run, result) => {
+          result.idle = await runIdleConnections(run, smallGet, entries)
+          return renderIdle(result.idle)
+        },
+      }
+    case 'start-up':
+      return {
+        seconds: startUpSeconds(entries.length, rounds),
+        execute: async (run, result) => {
+          result.startUps = await runStartUps(run, entries)
+          return renderStartUps(result.startUps)
+        },
+      }
+    case 'large-bodies':
+      return {
+        seconds: entries.length * largeBodiesSeconds,
+        execute: async (run, result) => {
+          result.largeBodies = await runLargeBodies(run, entries)
+          return renderLargeBodies(result.largeBodies)
+        },
+      }
+  }
+}
+
+function entriesOf(workload: Workload, peers: readonly Peer[], options: BenchOptions): readonly Entry[] {
+  const some = peers.filter((peer) => options.arePeersNamed || !workload.isForFew || peer.kind !== 'node')
+  if (options.accessLog === 'both') return withAndWithoutLog(some)
+  const wantsLog = options.accessLog === 'on'
+  return some
+    .filter((peer) => !wantsLog || peer.hasAccessLog)
+    .map((peer) => ({ name: wantsLog ? `${peer.name}+log` : peer.name, peer, accessLog: wantsLog }))
+}
+
+function withAndWithoutLog(peers: readonly Peer[]): readonly Entry[] {
+  return peers.flatMap((peer) => [
+    { name: peer.name, peer, accessLog: false },
+    ...(peer.hasAccessLog ? [{ name: `${peer.name}+log`, peer, accessLog: true }] : []),
+  ])
+}
+
+function chooseCores(): { readonly cores: Cores; readonly machine: string; readonly notes: readonly string[] } {
+  const allowed = allowedCores()
+  const model = `${cpus()[0]?.model ?? 'unknown processor'}, Linux ${release()}, ${allowed.length} core${allowed.length === 1 ? '' : 's'}`
+  if (programPath('taskset') === null) {
+    const note =
+      'there is no taskset (package util-linux): nothing is bound to a core, proxy and load move about and disturb each other. CPU per request can be compared, roughly; requests/s and latency cannot.'
+    return { cores: { proxy: null, load: null }, machine: model, notes: [note] }
+  }
+  const [proxy = 0, load = proxy] = allowed
+  const cores = { proxy, load }
+  if (proxy === load) {
+    const note = 'there is one core only: proxy, origin and load share it. CPU per request can be compared; requests/s and latency cannot.'
+    return { cores, machine: model, notes: [note] }
+  }
+  const machine = `${model}; proxy alone on core ${proxy}, load and origin on core ${load}`
+  if (!shareOneCore(proxy, load)) return { cores, machine, notes: [] }
+  return { cores, machine, notes: [`${proxy} and ${load} are two threads of one physical core; they slow each other down`] }
+}
+
+function findPeers(wanted: readonly Peer[]): {
+  readonly peers: readonly Peer[]
+  readonly proxies: BenchResult['proxies']
+  readonly missing: readonly string[]
+} {
   const found = wanted.map((peer) => ({ peer, presence: peer.find() }))
   return {
     peers: found.filter(({ presence }) => presence.kind === 'present').map(({ peer }) => peer),
-    lines: found.map(({ peer, presence }) =>
-      presence.kind === 'present' ? `${peer.name}: ${presence.version}` : `${peer.name}: SKIPPED, ${presence.why}`,
+    proxies: found.flatMap(({ peer: { name, kind }, presence }) =>
+      presence.kind === 'present' ? [{ name, kind, version: presence.version }] : [],
     ),
+    missing: found.flatMap(({ peer: { name }, presence }) => (presence.kind === 'missing' ? [`${name} is left out: ${presence.why}`] : [])),
   }
 }
 
-function settingsLine({ rounds, seconds, warmupSeconds, workloads }: BenchOptions): string {
-  const coarse = seconds < 2 ? '; rounds below 2 s give coarse figures' : ''
-  return `${workloads.length} workload(s), ${rounds} round(s) of ${seconds} s after ${warmupSeconds} s of warm-up${coarse}`
+/** net-pipe needs two descriptors for each client. Node has raised the soft limit to the hard one, and children inherit it. */
+function limitConnections({ workloads, parts }: BenchOptions): { readonly connectionsMax: number; readonly notes: readonly string[] } {
+  const text = /^Max open files\s+(\d+|unlimited)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1]
+  const descriptors = text === undefined || text === 'unlimited' ? Infinity : Number(text)
+  const connectionsMax = Math.min(10_000, Math.floor((descriptors - spareDescriptors) / 2))
+  const wanted = Math.max(0, ...workloads.map(({ connections }) => connections), parts.includes('idle') ? 8_000 : 0)
+  if (wanted <= connectionsMax) return { connectionsMax, notes: [] }
+  return { connectionsMax, notes: [`with ulimit -n ${descriptors} there are at most ${connectionsMax} connections, not ${wanted}`] }
 }
 
-function estimateLine({ rounds, seconds, warmupSeconds, workloads }: BenchOptions, peerCount: number): string {
-  const loads = peerCount * (rounds * (seconds + roundOverheadSeconds) + (warmupSeconds === 0 ? 0 : warmupSeconds + roundOverheadSeconds))
-  const total = Math.round(workloads.length * (loads + workloadOverheadSeconds))
-  return `this takes about ${total >= 120 ? `${Math.round(total / 60)} min` : `${total} s`}`
+function settingsLine({ rounds, seconds, warmupSeconds, workloads, parts, accessLog }: BenchOptions): string {
+  const coarse = seconds < 2 ? '; rounds below 2 s give coarse figures' : ''
+  const names = [...workloads.map(({ name }) => name), ...parts].join(', ')
+  return `${names}: ${rounds} round(s) of ${seconds} s after ${warmupSeconds} s of warm-up, access log ${accessLog}${coarse}`
 }
 
 async function startOrigin(processes: ProcessSet, cores: Cores): Promise<number> {
@@ -164,118 +345,39 @@ async function startOrigin(processes: ProcessSet, cores: Cores): Promise<number>
   return message.port
 }
 
-/** Fresh processes for each workload, so that memory and warmth of one do not count in the next. */
-async function runWorkload(run: Run, workload: Workload, peers: readonly Peer[]): Promise<readonly PeerRun[]> {
-  const { options, processes, cores, wrkPath, directory, signal } = run
-  const scriptPath = writeScript(workload, directory)
-  const loadOf = (seconds: number): Load => ({ wrkPath, scriptPath, connections: workload.connections, seconds })
-  const contestants: Contestant[] = []
-  for (const peer of peers) contestants.push({ peer, started: null, rounds: [], failure: null })
-
-  await eachSound(run, contestants, async (contestant) => {
-    showProgress(`${workload.name}: starting ${contestant.peer.name}`)
-    contestant.started = await startPeer(processes, contestant.peer, { upstreamPort: run.originPort, directory }, cores.proxy)
-    await checkAnswer(contestant.started.port, workload)
-  })
-  if (options.warmupSeconds > 0) {
-    await eachSound(run, contestants, async (contestant) => {
-      showProgress(`${workload.name}: warming up ${contestant.peer.name}`)
-      await runWrk(processes, cores, targetOf(contestant), loadOf(options.warmupSeconds))
+function problemsOf(result: BenchResult): readonly string[] {
+  const failures = (part: string, runs: readonly PeerRun<unknown>[]): string[] =>
+    runs.flatMap(({ name, failure }) => (failure === null ? [] : [`${part}, ${name}: ${failure}`]))
+  const errors = (part: string, runs: readonly PeerRun<{ readonly errors: number }>[]): string[] =>
+    runs.flatMap(({ name, rounds }) => {
+      const count = rounds.reduce((sum, round) => sum + round.errors, 0)
+      return count === 0 ? [] : [`${part}, ${name}: ${count} errors`]
     })
-  }
-  for (let round = 1; round <= options.rounds; round += 1) {
-    await eachSound(run, contestants, async (contestant) => {
-      showProgress(`${workload.name}: round ${round} of ${options.rounds}, ${contestant.peer.name}`)
-      contestant.rounds.push(await runRound(processes, cores, targetOf(contestant), loadOf(options.seconds)))
-    })
-  }
-  await Promise.all(contestants.flatMap(({ started }) => (started === null ? [] : [processes.end(started.process)])))
-  signal.throwIfAborted()
-  return contestants
-}
-
-/** One after the other; who fails is out of this workload, and the others go on. */
-async function eachSound(run: Run, contestants: readonly Contestant[], step: (contestant: Contestant) => Promise<void>): Promise<void> {
-  for (const contestant of contestants) {
-    if (contestant.failure !== null) continue
-    try {
-      await step(contestant)
-    } catch (error) {
-      run.signal.throwIfAborted()
-      const proxy = contestant.started?.process
-      const ended = proxy?.hasExited === true ? `; its last words: ${proxy.stderr.trim().slice(-500) || 'none'}` : ''
-      contestant.failure = `${messageOf(error)}${ended}`
-    }
-    run.signal.throwIfAborted()
-  }
-}
-
-async function checkAnswer(port: number, workload: Workload): Promise<void> {
-  const { status, body } = await exchangeOnce(port, workload.request, answerMs)
-  if (status !== 200) throw new Error(`it answers ${status}: ${body.toString('latin1', 0, 200)}`)
-  if (!body.equals(workload.answerBody))
-    throw new Error(`its answer has a wrong body of ${body.length} bytes: ${body.toString('latin1', 0, 100)}`)
-}
-
-function problemsOf(workload: Workload, { peer, rounds, failure }: PeerRun): readonly string[] {
-  const errors = rounds.reduce((sum, round) => sum + round.errors, 0)
+  const both = (part: string, runs: readonly PeerRun<{ readonly errors: number }>[]): string[] => [
+    ...failures(part, runs),
+    ...errors(part, runs),
+  ]
+  const logged: readonly PeerRun<Round>[] = result.accessLog?.runs ?? []
   return [
-    ...(failure === null ? [] : [`${workload.name}, ${peer.name}: ${failure}`]),
-    ...(errors === 0 ? [] : [`${workload.name}, ${peer.name}: ${errors} errors`]),
+    ...result.workloads.flatMap(({ name, runs }) => both(name, runs)),
+    ...both('access-log', logged),
+    ...both('open-loop', [...(result.openLoop?.own ?? []), ...(result.openLoop?.same ?? [])]),
+    ...result.drips.flatMap(({ runs }) => both('drip', runs)),
+    ...failures('idle', result.idle),
+    ...failures('start-up', result.startUps),
+    ...result.largeBodies.flatMap(({ name, direction, failure }) =>
+      failure === null ? [] : [`large-bodies, ${name}, ${direction}: ${failure}`],
+    ),
   ]
 }
 
-function renderJson(
-  options: BenchOptions,
-  about: readonly string[],
-  reports: readonly { workload: Workload; runs: readonly PeerRun[] }[],
-  problems: readonly string[],
-): string {
-  const figures = [
-    'cpuMicrosPerRequest',
-    'userMicrosPerRequest',
-    'systemMicrosPerRequest',
-    'requestsPerSecond',
-    'p50Micros',
-    'p99Micros',
-    'residentBytes',
-    'proxyCoreShare',
-    'loadCoreShare',
-    'stolenShare',
-  ] as const satisfies readonly FigureName[]
-  const { rounds, seconds, warmupSeconds } = options
-  const workloads = reports.map(({ workload, runs }) => ({
-    name: workload.name,
-    connections: workload.connections,
-    proxies: runs.map((run) => ({
-      name: run.peer.name,
-      failure: run.failure,
-      figures: run.rounds.length === 0 ? null : Object.fromEntries(figures.map((figure) => [figure, spreadOf(run.rounds, figure)])),
-      rounds: run.rounds,
-    })),
-  }))
-  return `${JSON.stringify({ at: new Date().toISOString(), about, settings: { rounds, seconds, warmupSeconds }, workloads, problems }, null, 2)}\n`
-}
-
-function targetOf({ started }: Contestant): Target {
-  if (started === null) throw new Error('it was not started')
-  return { port: started.port, pid: started.process.pid }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+function paint(text: string, isGood: boolean): string {
+  if (!process.stdout.isTTY || (process.env['NO_COLOR'] ?? '') !== '') return text
+  return styleText(isGood ? 'green' : 'red', text)
 }
 
 function print(line: string): void {
   process.stdout.write(`${line}\n`)
-}
-
-function showProgress(text: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`)
-}
-
-function clearProgress(): void {
-  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
 }
 
 process.exitCode = await main()

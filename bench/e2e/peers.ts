@@ -1,6 +1,6 @@
 /**
  * The proxies of the bench as rows: how each is found, configured and started. All do the same job: HTTP/1.1 to one upstream over kept-alive
- * connections, Host preserved, no access log, bodies streamed and not spooled to disk. Configurations are written to the
+ * connections, Host preserved where the program can, bodies streamed and not spooled to disk. Configurations are written to the
  * directory of the run. This file starts nothing; it returns command lines.
  */
 import { execFileSync } from 'node:child_process'
@@ -14,47 +14,47 @@ export interface PeerContext {
   readonly upstreamPort: number
   /** For generated configuration and scratch files; removed at the end of the run. */
   readonly directory: string
+  /** Where a line for each request goes; null for none. */
+  readonly accessLogPath: string | null
+  /** Client connections that it must be able to hold. */
+  readonly connectionsMax: number
 }
 
 export interface CommandLine {
   readonly command: string
   readonly args: readonly string[]
   readonly withChannel: boolean
+  /** A file for what it prints, where that is its access log. */
+  readonly stdoutPath?: string
 }
 
 export type Presence = { readonly kind: 'present'; readonly version: string } | { readonly kind: 'missing'; readonly why: string }
 
+/** Native proxies are one yardstick: eproxy is compared with the better of them. */
+export type PeerKind = 'subject' | 'native' | 'node' | 'floor'
+
 export interface Peer {
   readonly name: string
-  /** Native proxies are one yardstick: eproxy is compared with the better of them. */
-  readonly kind: 'subject' | 'native' | 'node' | 'floor'
+  readonly kind: PeerKind
+  readonly hasAccessLog: boolean
   find(): Presence
   prepare(context: PeerContext): CommandLine
 }
 
 const cliPath = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url))
 const require = createRequire(import.meta.url)
+const nodeVersionText = `node ${process.version}`
+const helpTexts = new Map<string, string>()
 
 export const peerTable: readonly Peer[] = [
-  {
-    name: 'eproxy',
-    kind: 'subject',
-    find: () =>
-      isReadable(cliPath)
-        ? { kind: 'present', version: `${ownVersion()}, ${nodeVersionText}` }
-        : { kind: 'missing', why: 'lib/cli/main.js is not built' },
-    prepare: ({ port, upstreamPort }) => ({
-      command: process.execPath,
-      args: [cliPath, '--listen', `127.0.0.1:${port}`, '--upstream', `127.0.0.1:${upstreamPort}`, '--log-level', 'silent'],
-      withChannel: false,
-    }),
-  },
+  eproxyPeer('eproxy', cliPath),
   {
     name: 'nginx',
     kind: 'native',
+    hasAccessLog: true,
     find: () => findProgram('nginx', ['-v'], /nginx\/\S+/),
     prepare: (context) => {
-      const path = join(context.directory, 'nginx.conf')
+      const path = join(context.directory, `nginx-${context.port}.conf`)
       writeFileSync(path, nginxConfig(context))
       return { command: programPath('nginx')!, args: ['-p', context.directory, '-c', path, '-e', 'stderr'], withChannel: false }
     },
@@ -62,34 +62,84 @@ export const peerTable: readonly Peer[] = [
   {
     name: 'haproxy',
     kind: 'native',
+    hasAccessLog: true,
     find: () => findProgram('haproxy', ['-v'], /version (\S+)/),
     prepare: (context) => {
-      const path = join(context.directory, 'haproxy.cfg')
+      const path = join(context.directory, `haproxy-${context.port}.cfg`)
       writeFileSync(path, haproxyConfig(context))
-      return { command: programPath('haproxy')!, args: ['-db', '-q', '-f', path], withChannel: false }
+      const command = programPath('haproxy')!
+      // Quiet, it would close its standard output, which is where its log goes.
+      return context.accessLogPath === null
+        ? { command, args: ['-db', '-q', '-f', path], withChannel: false }
+        : { command, args: ['-db', '-f', path], withChannel: false, stdoutPath: context.accessLogPath }
     },
   },
-  {
-    name: 'fastify',
-    kind: 'node',
-    find: () => {
-      const fastifyVersion = packageVersion('fastify')
-      const proxyVersion = packageVersion('@fastify/http-proxy')
-      if (fastifyVersion === null || proxyVersion === null)
-        return { kind: 'missing', why: 'the packages fastify and @fastify/http-proxy are not installed' }
-      return { kind: 'present', version: `@fastify/http-proxy ${proxyVersion}, fastify ${fastifyVersion}, ${nodeVersionText}` }
-    },
-    prepare: (context) => ownPeer('fastify', context),
-  },
+  nodePeer('fastify', ['@fastify/http-proxy', 'fastify'], true),
+  nodePeer('httpxy', ['httpxy'], false),
+  nodePeer('http-proxy-3', ['http-proxy-3'], false),
+  nodePeer('fast-proxy', ['fast-proxy'], false),
   {
     name: 'net-pipe',
     kind: 'floor',
+    hasAccessLog: false,
     find: () => ({ kind: 'present', version: `no HTTP, ${nodeVersionText}` }),
     prepare: (context) => ownPeer('net-pipe', context),
   },
 ]
 
-const nodeVersionText = `node ${process.version}`
+/** eproxy from any build of it: the one that this bench belongs to, or that of another commit. */
+export function eproxyPeer(name: string, path: string, version = ''): Peer {
+  return {
+    name,
+    kind: 'subject',
+    hasAccessLog: true,
+    find: () =>
+      isReadable(path)
+        ? { kind: 'present', version: `${version === '' ? ownVersion() : version}, ${nodeVersionText}` }
+        : { kind: 'missing', why: `${path} is not built` },
+    prepare: ({ port, upstreamPort, accessLogPath }) => ({
+      command: process.execPath,
+      args: [
+        path,
+        ...['--listen', `127.0.0.1:${port}`, '--upstream', `127.0.0.1:${upstreamPort}`, '--log-level', 'silent'],
+        // The others have no bound for what waits for an upstream connection; 1024 would refuse some of 5000 clients, and rightly.
+        ...['--pool-waiting', '16384'],
+        ...(accessLogPath === null ? [] : ['--access-log', accessLogPath]),
+        // One core is what is compared here.
+        ...(hasFlag(path, '--workers') ? ['--workers', '1'] : []),
+      ],
+      withChannel: false,
+    }),
+  }
+}
+
+/** Commits before and after a flag can be compared with each other. */
+function hasFlag(path: string, flag: string): boolean {
+  let help = helpTexts.get(path)
+  if (help === undefined) {
+    help = execFileSync(process.execPath, [path, '--help'], { encoding: 'latin1' })
+    helpTexts.set(path, help)
+  }
+  return help.includes(`${flag} `)
+}
+
+function nodePeer(name: string, packages: readonly string[], hasAccessLog: boolean): Peer {
+  return {
+    name,
+    kind: 'node',
+    hasAccessLog,
+    find: () => {
+      const versions = packages.map((packageName) => packageVersion(packageName))
+      return versions.includes(null)
+        ? { kind: 'missing', why: `not installed: ${packages.filter((_, index) => versions[index] === null).join(', ')}` }
+        : {
+            kind: 'present',
+            version: `${packages.map((packageName, index) => `${packageName} ${versions[index]}`).join(', ')}, ${nodeVersionText}`,
+          }
+    },
+    prepare: (context) => ownPeer(name, context),
+  }
+}
 
 function ownVersion(): string {
   const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')
@@ -97,9 +147,13 @@ function ownVersion(): string {
 }
 
 /** Each of our own peers runs under the very node binary that runs eproxy. */
-function ownPeer(name: string, { port, upstreamPort }: PeerContext): CommandLine {
+function ownPeer(name: string, { port, upstreamPort, accessLogPath }: PeerContext): CommandLine {
   const path = fileURLToPath(new URL(`./peers/${name}.js`, import.meta.url))
-  return { command: process.execPath, args: [path, String(port), String(upstreamPort)], withChannel: true }
+  return {
+    command: process.execPath,
+    args: [path, String(port), String(upstreamPort), ...(accessLogPath === null ? [] : [accessLogPath])],
+    withChannel: true,
+  }
 }
 
 /** Where a program of that name is, or null. Servers stand in sbin, which is not in the PATH of every user. */
@@ -142,19 +196,20 @@ function isReadable(path: string, mode = constants.R_OK): boolean {
 }
 
 /**
- * One worker with 64 kept upstream connections. Request buffering is off and responses never go to a file, since the
- * others stream, too; every other buffer has its default. Started by root, nginx would switch to a user that cannot enter the directory of the run.
+ * One worker that keeps all the upstream connections it opened. Request buffering is off and responses never go to a file, since the
+ * others stream, too; every other buffer has its default. Its log is written in blocks, as that of eproxy is. Started by root, nginx
+ * would switch to a user that cannot enter the directory of the run.
  */
-function nginxConfig({ port, upstreamPort, directory }: PeerContext): string {
+function nginxConfig({ port, upstreamPort, directory, accessLogPath, connectionsMax }: PeerContext): string {
   return `
 daemon off;
 worker_processes 1;
-pid ${directory}/nginx.pid;
+pid ${directory}/nginx-${port}.pid;
 error_log stderr error;
 ${process.getuid?.() === 0 ? 'user root;' : ''}
-events { worker_connections 4096; }
+events { worker_connections ${2 * connectionsMax + 64}; }
 http {
-  access_log off;
+  access_log ${accessLogPath === null ? 'off' : `${accessLogPath} combined buffer=64k flush=1s`};
   client_body_temp_path ${directory}/nginx-body;
   proxy_temp_path ${directory}/nginx-proxy;
   fastcgi_temp_path ${directory}/nginx-fastcgi;
@@ -164,11 +219,11 @@ http {
   client_max_body_size 0;
   upstream origin {
     server 127.0.0.1:${upstreamPort} max_fails=0;
-    keepalive 64;
+    keepalive 1024;
     keepalive_requests 1000000000;
   }
   server {
-    listen 127.0.0.1:${port} backlog=1024;
+    listen 127.0.0.1:${port} backlog=4096;
     location / {
       proxy_pass http://origin;
       proxy_http_version 1.1;
@@ -182,22 +237,23 @@ http {
 `
 }
 
-function haproxyConfig({ port, upstreamPort }: PeerContext): string {
+function haproxyConfig({ port, upstreamPort, accessLogPath, connectionsMax }: PeerContext): string {
+  const log = accessLogPath === null ? 'no log' : 'log stdout format raw local0\n  option httplog'
   return `
 global
   nbthread 1
-  maxconn 4096
+  maxconn ${connectionsMax}
 defaults
   mode http
-  no log
+  ${log}
   timeout connect 5s
-  timeout client 60s
-  timeout server 60s
-  timeout http-keep-alive 60s
+  timeout client 75s
+  timeout server 75s
+  timeout http-keep-alive 75s
   option http-keep-alive
   http-reuse always
 frontend bench
-  bind 127.0.0.1:${port} backlog 1024
+  bind 127.0.0.1:${port} backlog 4096
   default_backend origin
 backend origin
   server origin 127.0.0.1:${upstreamPort}

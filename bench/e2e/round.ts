@@ -8,10 +8,11 @@ import type { ProcessSet } from '../process-set.ts'
 import type { Round } from './summary.ts'
 import { resultMark } from './workloads.ts'
 
+/** Null where nothing can be bound to a core. */
 export interface Cores {
-  readonly proxy: number
+  readonly proxy: number | null
   /** The same as `proxy` where there is one core only. */
-  readonly load: number
+  readonly load: number | null
 }
 
 export interface Target {
@@ -24,6 +25,8 @@ export interface Load {
   readonly scriptPath: string
   readonly connections: number
   readonly seconds: number
+  /** Size of an answer that is counted by its bytes, or null: wrk counts complete answers only. */
+  readonly bytesPerRequest: number | null
 }
 
 interface WrkResult {
@@ -32,6 +35,7 @@ interface WrkResult {
   readonly bytes: number
   readonly p50Micros: number
   readonly p99Micros: number
+  readonly p999Micros: number
   readonly errors: {
     readonly connect: number
     readonly read: number
@@ -65,16 +69,18 @@ export async function runRound(processes: ProcessSet, cores: Cores, target: Targ
   const loadCoreTicks = loadCoreAfter.total - loadCoreBefore.total
   const stolenTicks = proxyCoreAfter.stolen - proxyCoreBefore.stolen + loadCoreAfter.stolen - loadCoreBefore.stolen
   const proxyCoreShare = cpuMicros / wallMicros
-  if (result.requests === 0) throw new Error(`wrk completed no request: ${describeErrors(result)}`)
+  const requests = load.bytesPerRequest === null ? result.requests : result.bytes / load.bytesPerRequest
+  if (requests === 0) throw new Error(`wrk completed no request in ${load.seconds} s; errors: ${describeErrors(result) || 'none'}`)
   return {
-    requests: result.requests,
+    requests,
     wallMicros,
-    cpuMicrosPerRequest: cpuMicros / result.requests,
-    userMicrosPerRequest: cpu.userMicros / result.requests,
-    systemMicrosPerRequest: cpu.systemMicros / result.requests,
-    requestsPerSecond: (result.requests * 1_000_000) / result.durationMicros,
+    cpuMicrosPerRequest: cpuMicros / requests,
+    userMicrosPerRequest: cpu.userMicros / requests,
+    systemMicrosPerRequest: cpu.systemMicros / requests,
+    requestsPerSecond: (requests * 1_000_000) / result.durationMicros,
     p50Micros: result.p50Micros,
     p99Micros: result.p99Micros,
+    p999Micros: result.p999Micros,
     residentBytes: Math.max(residentBytes, residentBytesOfTree(target.pid)),
     proxyCoreShare,
     foreignShare:

@@ -27,8 +27,7 @@ export async function startPeer(
 ): Promise<StartedPeer> {
   for (let attempt = 1; ; attempt += 1) {
     const port = await freePort()
-    const { command, args, withChannel } = peer.prepare({ ...place, port })
-    const started = await processes.start({ name: peer.name, command, args, core, withChannel })
+    const started = await processes.start({ name: peer.name, core, ...peer.prepare({ ...place, port }) })
     const deadline = Date.now() + startMs
     while (!started.hasExited && Date.now() < deadline) {
       if (listensOn(started.pid, port)) return { process: started, port }
@@ -44,7 +43,7 @@ export async function startPeer(
   }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo

@@ -13,6 +13,7 @@ export interface Round {
   readonly requestsPerSecond: number
   readonly p50Micros: number
   readonly p99Micros: number
+  readonly p999Micros: number
   readonly residentBytes: number
   /** Share of the proxy's core that the proxy used. Well below 1: something else was the limit of requests per second. */
   readonly proxyCoreShare: number
@@ -54,4 +55,8 @@ export function spreadOf(rounds: readonly Round[], figure: FigureName): Spread {
  */
 export function ratioOf(rounds: readonly Round[], yardstick: readonly Round[], figure: FigureName): Spread {
   return spread(rounds.map((round, index) => round[figure] / yardstick[index]![figure]))
+}
+
+export function geometricMean(values: readonly number[]): number {
+  return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length)
 }

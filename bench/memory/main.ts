@@ -7,14 +7,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { peerTable, type Peer } from '../e2e/peers.ts'
-import { startPeer } from '../e2e/start.ts'
 import { renderTable } from '../e2e/table.ts'
-import { residentBytesOfTree } from '../process-figures.ts'
 import { ProcessSet } from '../process-set.ts'
-import { TransferOrigin, type Direction, type TransferPlan, type Transferred } from './transfer.ts'
+import { growthBytes, measurePassage, mib, warmupBytes, type Measured } from './measure.ts'
+import type { Direction } from './transfer.ts'
 
 interface MemoryOptions {
   readonly bytes: number
@@ -25,22 +23,6 @@ interface MemoryOptions {
   readonly jsonPath: string | null
 }
 
-interface Measured {
-  readonly proxy: string
-  readonly direction: Direction
-  readonly transferred: Transferred
-  readonly residentAtStartBytes: number
-  readonly residentAfterWarmupBytes: number
-  readonly residentPeakBytes: number
-  readonly residentAtEndBytes: number
-  readonly samples: number
-}
-
-const mib = 1_048_576
-const warmupBytes = 64 * mib
-const sampleMs = 100
-const settleMs = 200
-const deadlineMsPerGib = 60_000
 const directions = ['upload', 'download'] as const satisfies readonly Direction[]
 
 const usage = `Usage: npm run bench:memory -- [options]
@@ -108,7 +90,9 @@ async function runBench(options: MemoryOptions, processes: ProcessSet, directory
     for (const direction of directions) {
       showProgress(`${peer.name}: ${direction}`)
       try {
-        measured.push(await measure(peer, direction, options, processes, directory))
+        measured.push(
+          await measurePassage(peer, { direction, bytes, stalls: { everyBytes: stallEveryBytes, stallMs } }, processes, directory),
+        )
       } catch (error) {
         if (processes.isEnding) throw error
         problems.push(`${peer.name}, ${direction}: ${messageOf(error)}`)
@@ -137,50 +121,6 @@ async function runBench(options: MemoryOptions, processes: ProcessSet, directory
       : `\nthe run FAILED:\n${problems.map((problem) => `  ${problem}`).join('\n')}`,
   )
   return problems.length === 0 ? 0 : 1
-}
-
-/** A fresh process for each direction: memory that one direction left behind would hide the growth of the next. */
-async function measure(
-  peer: Peer,
-  direction: Direction,
-  options: MemoryOptions,
-  processes: ProcessSet,
-  directory: string,
-): Promise<Measured> {
-  await using origin = await TransferOrigin.listen()
-  const { process: started, port } = await startPeer(processes, peer, { upstreamPort: origin.port, directory }, null)
-  const stalls = { everyBytes: options.stallEveryBytes, stallMs: options.stallMs }
-  const planOf = (bytes: number): TransferPlan => {
-    const stallTotalMs = (bytes / stalls.everyBytes) * stalls.stallMs
-    return { direction, proxyPort: port, bytes, stalls, deadlineMs: 10_000 + stallTotalMs + (bytes / (1_024 * mib)) * deadlineMsPerGib }
-  }
-  try {
-    const residentAtStartBytes = residentBytesOfTree(started.pid)
-    await origin.transfer(planOf(warmupBytes))
-    await delay(settleMs)
-    const residentAfterWarmupBytes = residentBytesOfTree(started.pid)
-    let residentPeakBytes = residentAfterWarmupBytes
-    let samples = 0
-    const sampler = setInterval(() => {
-      residentPeakBytes = Math.max(residentPeakBytes, residentBytesOfTree(started.pid))
-      samples += 1
-    }, sampleMs)
-    const transferred = await origin.transfer(planOf(options.bytes)).finally(() => clearInterval(sampler))
-    const residentAtEndBytes = residentBytesOfTree(started.pid)
-    residentPeakBytes = Math.max(residentPeakBytes, residentAtEndBytes)
-    return {
-      proxy: peer.name,
-      direction,
-      transferred,
-      residentAtStartBytes,
-      residentAfterWarmupBytes,
-      residentPeakBytes,
-      residentAtEndBytes,
-      samples,
-    }
-  } finally {
-    await processes.end(started)
-  }
 }
 
 const headings = [
@@ -212,10 +152,6 @@ function renderMeasured(entry: Measured): readonly string[] {
     String(entry.samples),
     `${checksum.slice(0, 8)} ok`,
   ]
-}
-
-function growthBytes(entry: Measured): number {
-  return entry.residentPeakBytes - entry.residentAfterWarmupBytes
 }
 
 /** Null asks for the help text. */

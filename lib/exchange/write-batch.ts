@@ -112,8 +112,10 @@ export class WriteBatch {
     const start = ranges[0]! - before.length
     let end = ranges[1]!
     for (let i = 2; i < this.#count; i += 2) {
-      source.copyWithin(end, ranges[i]!, ranges[i + 1]!)
-      end += ranges[i + 1]! - ranges[i]!
+      const from = ranges[i]!
+      const to = ranges[i + 1]!
+      source.copyWithin(end, from, to)
+      end += to - from
     }
     if (before !== '') source.write(before, start, 'latin1')
     if (after !== '') source.write(after, end, 'latin1')

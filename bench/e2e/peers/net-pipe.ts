@@ -15,5 +15,5 @@ const server = createServer({ noDelay: true }, (client) => {
   client.on('error', () => upstream.destroy())
   upstream.on('error', () => client.destroy())
 })
-server.listen({ port: port, host: '127.0.0.1', backlog: 1_024 })
+server.listen({ port, host: '127.0.0.1', backlog: 4_096 })
 process.once('disconnect', () => process.exit(0))

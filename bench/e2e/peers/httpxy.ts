@@ -1,0 +1,20 @@
+/**
+ * A proxy with httpxy for the bench: all paths to one upstream over kept connections of node's agent.
+ * Called by the bench as `httpxy.js PORT UPSTREAM_PORT`.
+ */
+import { Agent, createServer } from 'node:http'
+import { createProxyServer } from 'httpxy'
+
+const [port, upstreamPort] = process.argv.slice(2).map(Number) as [port: number, upstreamPort: number]
+
+const proxy = createProxyServer({
+  target: `http://127.0.0.1:${upstreamPort}`,
+  agent: new Agent({ keepAlive: true, maxSockets: 256, maxFreeSockets: 256 }),
+})
+const server = createServer((request, response) => {
+  proxy.web(request, response).catch(() => response.destroy())
+})
+// The default of 5 s would close the connections whose memory is measured.
+server.keepAliveTimeout = 75_000
+server.listen({ port, host: '127.0.0.1', backlog: 4_096 })
+process.once('disconnect', () => process.exit(0))

@@ -1,0 +1,162 @@
+/**
+ * The parts that every request pays for, each alone and with the input that the end-to-end bench sends. A case is a function that does
+ * one operation; what it returns is only there so that the work cannot be left out.
+ */
+import { AccessLog, formatAccessLine } from '../../lib/observe/access-log.ts'
+import type { ExchangeSummary } from '../../lib/observe/exchange-summary.ts'
+import { Deadline, systemClock, TimerWheel } from '../../lib/core/timers.ts'
+import { createParser, encodeRequestHead, encodeResponseHead, ParserEngine } from '../../native-free-parser/index.ts'
+import { workloadTable } from '../e2e/workloads.ts'
+import { PoolStage } from './pool-stage.ts'
+
+export interface MicroCase {
+  readonly name: string
+  readonly run: () => unknown
+  /** At most so many without a turn of the event loop, where in real life there are no more either. */
+  readonly operationsMax?: number
+}
+
+const requestOf = (name: string): Buffer => workloadTable.find((workload) => workload.name === name)!.request
+const smallRequest = requestOf('small-get')
+const browserRequest = requestOf('headers-20')
+const chunkedRequest = requestOf('post-64k-chunked')
+const date = 'Thu, 01 Jan 2026 00:00:00 GMT'
+const response = Buffer.from(
+  `HTTP/1.1 200 OK\r\nServer: bench-origin\r\nDate: ${date}\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, bench!`,
+)
+
+/** What has to be closed or unlinked afterwards goes on the stack. */
+export function makeCases(stack: DisposableStackLike): readonly MicroCase[] {
+  return [
+    { name: 'parse: request head, 1 field', run: parseInPlace('request', smallRequest) },
+    { name: 'parse: request head, 20 fields', run: parseInPlace('request', browserRequest) },
+    { name: 'parse: request head, 20 fields, in two reads', run: parseInPieces(browserRequest, 400) },
+    { name: 'parse: response head, 4 fields, and body', run: parseInPlace('response', response) },
+    { name: 'parse: chunked body, 64 KiB in 8 KiB', run: parseInPieces(chunkedRequest, 32_768) },
+    { name: 'encode: request head, 1 field', run: encodeRequest(smallRequest) },
+    { name: 'encode: request head, 20 fields', run: encodeRequest(browserRequest) },
+    { name: 'encode: response head, 4 fields', run: encodeResponse(response) },
+    ...poolCases(),
+    ...timerCases(stack),
+    { name: 'access log: format a line', run: () => formatAccessLine(summary) },
+    { name: 'access log: format, buffer and write', run: writeLine(stack), operationsMax: 200 },
+  ]
+}
+
+/** Of the standard library's DisposableStack what is used here; Node 20 has none. */
+export interface DisposableStackLike {
+  defer(callback: () => void): void
+}
+
+/** As a socket of the proxy does it: the bytes are in the memory of the engine already. */
+function parseInPlace(kind: 'request' | 'response', message: Buffer): () => unknown {
+  const engine = new ParserEngine({ slots: 1 })
+  let heads = 0
+  const parser = createParser(kind, { onHead: () => void (heads += 1), onBody() {}, onTrailers() {}, onMessageComplete() {} }, {}, engine)
+  message.copy(engine.readBuffer)
+  return () => {
+    parser.execute(engine.readBuffer, 0, message.length)
+    parser.resume()
+    return heads
+  }
+}
+
+function parseInPieces(message: Buffer, pieceBytes: number): () => unknown {
+  const engine = new ParserEngine({ slots: 1 })
+  let bodyBytes = 0
+  const handler = {
+    onHead() {},
+    onBody: (_bytes: Uint8Array, start: number, end: number) => void (bodyBytes += end - start),
+    onTrailers() {},
+    onMessageComplete() {},
+  }
+  const parser = createParser('request', handler, {}, engine)
+  return () => {
+    for (let at = 0; at < message.length; at += pieceBytes) {
+      const length = message.copy(engine.readBuffer, 0, at, Math.min(message.length, at + pieceBytes))
+      parser.execute(engine.readBuffer, 0, length)
+    }
+    parser.resume()
+    return bodyBytes
+  }
+}
+
+const noEvents = { onBody() {}, onTrailers() {}, onMessageComplete() {} }
+
+/** A head belongs to its engine, and stays valid until that parses another. */
+function encodeRequest(message: Buffer): () => unknown {
+  const engine = new ParserEngine({ slots: 1 })
+  createParser('request', { ...noEvents, onHead() {} }, {}, engine).execute(message)
+  const encoding = { via: 'eproxy-12345678', defaultHost: '', upgrade: '', maxForwards: '', acceptsTrailers: false, forwarded: '' }
+  return () => encodeRequestHead(engine.requestHead, encoding).length
+}
+
+function encodeResponse(message: Buffer): () => unknown {
+  const engine = new ParserEngine({ slots: 1 })
+  createParser('response', { ...noEvents, onHead() {} }, {}, engine).execute(message)
+  const encoding = { via: 'eproxy-12345678', framing: 'same', connection: '', date } as const
+  return () => encodeResponseHead(engine.responseHead, encoding).length
+}
+
+function poolCases(): readonly MicroCase[] {
+  const stage = new PoolStage(response)
+  return [
+    { name: 'pool: acquire, assign, parse a response, release', run: () => stage.turn() },
+    { name: 'pool: the same, 256 connections idle', run: crowded() },
+  ]
+}
+
+function crowded(): () => unknown {
+  const stage = new PoolStage(response, 256)
+  return () => stage.turn()
+}
+
+function timerCases(stack: DisposableStackLike): readonly MicroCase[] {
+  const wheel = new TimerWheel(systemClock, { onLag() {}, onFault() {} })
+  stack.defer(() => wheel.stop())
+  const owner = { onDeadline() {} }
+  const moved = new Deadline(owner)
+  const fresh = new Deadline(owner)
+  for (let index = 0; index < 10_000; index += 1) wheel.arm(new Deadline(owner), 'idle', 60_000 + index)
+  return [
+    { name: 'timers: move a deadline further away', run: () => wheel.arm(moved, 'idle', 75_000) },
+    {
+      name: 'timers: arm and remove',
+      run: () => {
+        wheel.arm(fresh, 'head', 10_000)
+        wheel.remove(fresh)
+        return wheel.size
+      },
+    },
+  ]
+}
+
+function writeLine(stack: DisposableStackLike): () => unknown {
+  const log = new AccessLog({ destination: '/dev/null' })
+  stack.defer(() => void log.close())
+  return () => log.write(summary)
+}
+
+const summary: ExchangeSummary = {
+  id: 'k3f9-1a2b',
+  startedAt: 1_767_225_600_000,
+  client: '127.0.0.1:51234',
+  method: 'GET',
+  target: '/catalogue/items?page=3&sort=price',
+  version: '1.1',
+  status: 200,
+  bytesIn: 812,
+  bytesOut: 1_190,
+  upstream: '127.0.0.1:3000',
+  upstreamConnection: 17,
+  reused: true,
+  retries: 0,
+  headMs: 0.012,
+  upstreamMs: 0.003,
+  responseMs: 0.241,
+  totalMs: 0.287,
+  termination: '--',
+  error: '',
+  rule: '',
+  tunnel: false,
+}
