@@ -211,7 +211,8 @@ export class EngineRun {
       },
       random: () => this.#random.next(),
       connect: (_address, handler) => this.#connect(handler),
-      onStrayBytes: () => {},
+      onDesync: () => {},
+      onQuarantine: () => {},
       onFault: (error) => {
         throw error
       },

@@ -9,19 +9,24 @@ export {
   type ProxyStats,
 } from './proxy.ts'
 export { errorTable, ProxyError, type ApiErrorCode, type ErrorCode, type ErrorRow, type ExchangeErrorCode } from './core/errors.ts'
-export { limitTable, poolTable, timeoutTable } from './core/options.ts'
+export { desyncTable, type DesyncCounts, type DesyncKind, type DesyncRow } from './core/desync.ts'
+export { desyncLimitTable, limitTable, poolTable, timeoutTable } from './core/options.ts'
 export type {
+  DesyncLimits,
   ForwardedMode,
   HalfClosedClients,
   Limits,
   PoolLimits,
   ProxyConfig,
   ProxyOptions,
+  ReuseAfterBody,
   SocketAccess,
   Timeouts,
 } from './core/options.ts'
+export type { DesyncEvent, ExchangeIdentity, QuarantineEvent } from './observe/desync-event.ts'
 export type { ExchangeSummary } from './observe/exchange-summary.ts'
 export type { Logger } from './observe/logger.ts'
-export type { PoolStats } from './upstream/pool.ts'
+export type { UpstreamStats } from './upstream/group.ts'
+export type { DesyncStats, PoolStats } from './upstream/pool.ts'
 export { EmbeddedOrigin } from './origin/embedded-origin.ts'
 export * from '../native-free-parser/index.ts'

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import { ParserEngine, type ParserLimits } from '../native-free-parser/index.ts'
+import { desyncTable, zeroDesyncCounts, type DesyncCounts, type DesyncKind } from './core/desync.ts'
 import { ProxyError } from './core/errors.ts'
 import { parseListenAddress, resolveOptions, type Limits, type ProxyConfig, type ProxyOptions } from './core/options.ts'
 import { systemClock, TimerWheel } from './core/timers.ts'
@@ -14,20 +15,20 @@ import { makeRequestParsers, sparesMax, type DownstreamEnvironment } from './dow
 import { Listener } from './downstream/listener.ts'
 import type { Refusal } from './exchange/environment.ts'
 import { encodeLocalResponse } from './exchange/local-response.ts'
-import { Exchange } from './exchange/exchange.ts'
+import { Exchange, formatExchangeId } from './exchange/exchange.ts'
 import { WriteBatch } from './exchange/write-batch.ts'
 import { BulkBuffers } from './net/bulk-buffers.ts'
 import type { ReadOptions, SocketHandler } from './net/byte-socket.ts'
 import { acceptSocket, connectSocket, type Accepted } from './net/sockets.ts'
+import type { DesyncEvent, ExchangeIdentity, QuarantineEvent } from './observe/desync-event.ts'
 import type { ExchangeSummary } from './observe/exchange-summary.ts'
 import { HttpDate } from './observe/http-date.ts'
 import { silentLogger, type Logger } from './observe/logger.ts'
 import { LogBudget } from './observe/log-budget.ts'
 import { EmbeddedOrigin } from './origin/embedded-origin.ts'
-import type { UpstreamConnection } from './upstream/connection.ts'
+import type { UpstreamConnection, UseOfConnection } from './upstream/connection.ts'
 import type { UpstreamEnvironment } from './upstream/environment.ts'
-import { UpstreamGroup } from './upstream/group.ts'
-import type { PoolStats } from './upstream/pool.ts'
+import { UpstreamGroup, type UpstreamStats } from './upstream/group.ts'
 import { Resolver } from './upstream/resolver.ts'
 
 export interface ProxyEvents {
@@ -37,6 +38,10 @@ export interface ProxyEvents {
   exchange: [summary: ExchangeSummary]
   /** A client connection was accepted: its address. */
   connection: [client: string]
+  /** An upstream connection is out of step with us, or looks like it. It is not used again. */
+  desync: [event: DesyncEvent]
+  /** The connections to a server are not reused from now on, or are again. */
+  quarantine: [event: QuarantineEvent]
   /** A fault of the listener or of our own, never a peer's; the proxy goes on. Without a listener for it, it is only logged. */
   error: [error: Error]
   /** Nothing is open any more. */
@@ -66,14 +71,14 @@ export interface ProxyStats {
   readonly exchangesTotal: number
   readonly refusedTotal: number
   readonly faultsTotal: number
-  /** Upstream connections that said something nobody had asked for. */
-  readonly strayTotal: number
+  /** Signs that upstream connections were out of step, by kind. Servers have their own counts in `upstreams`. */
+  readonly desync: DesyncCounts
   /** Deadlines that hold a place in the timer wheel. */
   readonly deadlines: number
   /** Heads that are incomplete at this moment. */
   readonly parserSlots: number
   readonly parserMemoryBytes: number
-  readonly upstreams: Readonly<Record<string, PoolStats>>
+  readonly upstreams: Readonly<Record<string, UpstreamStats>>
 }
 
 /** Parser slots for upstream connections beyond those of clients: spare and racing connects. */
@@ -98,6 +103,8 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   readonly #refusals: LogBudget
   readonly #full: LogBudget
   readonly #failures: LogBudget
+  readonly #desyncs: LogBudget
+  readonly #hints: LogBudget
   #environment: (DownstreamEnvironment & { isDraining: boolean }) | undefined
   #upstreams: UpstreamGroup | undefined
   #origin: EmbeddedOrigin | undefined
@@ -110,7 +117,9 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   #exchangesTotal = 0
   #refusedTotal = 0
   #faultsTotal = 0
-  #strayTotal = 0
+  readonly #desyncCounts = zeroDesyncCounts()
+  /** Prefix of request ids. */
+  readonly #instance = `${randomBytes(3).toString('hex')}-`
 
   /** Throws ProxyError ERR_EPROXY_OPTION. */
   constructor({ logger = silentLogger, ...options }: CreateProxyOptions) {
@@ -130,6 +139,8 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     this.#refusals = new LogBudget(systemClock)
     this.#full = new LogBudget(systemClock)
     this.#failures = new LogBudget(systemClock)
+    this.#desyncs = new LogBudget(systemClock)
+    this.#hints = new LogBudget(systemClock)
     this.#read = {
       buffer: this.#engine.readBuffer,
       bulk: this.#bulk,
@@ -147,7 +158,8 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       resolver: this.#resolver,
       random: Math.random,
       connect: (address, handler) => connectSocket(address, this.#config.socketAccess === 'handles', this.#read, () => handler),
-      onStrayBytes: (connection) => this.#onStrayBytes(connection),
+      onDesync: (connection, kind, bytes) => this.#onDesync(connection, kind, bytes),
+      onQuarantine: (server, isQuarantined) => this.#onQuarantine(server, isQuarantined),
       onFault: (error) => this.#onFault(error),
     }
   }
@@ -164,7 +176,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       exchangesTotal: this.#exchangesTotal,
       refusedTotal: this.#refusedTotal,
       faultsTotal: this.#faultsTotal,
-      strayTotal: this.#strayTotal,
+      desync: { ...this.#desyncCounts },
       deadlines: this.#wheel.size,
       parserSlots: this.#engine.slotsInUse,
       parserMemoryBytes: this.#engine.memoryBytes,
@@ -274,7 +286,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       exchanges: new Spares(() => new Exchange(this.#environment!), sparesMax),
       requestBatch: new WriteBatch(this.#bulk),
       responseBatch: new WriteBatch(this.#bulk),
-      instance: `${randomBytes(3).toString('hex')}-`,
+      instance: this.#instance,
       // A plain field, not a getter: V8 keeps an object literal with an accessor as a hash table, and this one is read all the time.
       isDraining: false,
       httpDate: () => this.#date.now(),
@@ -346,12 +358,43 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     }
   }
 
-  #onStrayBytes(connection: UpstreamConnection): void {
-    this.#strayTotal++
-    this.#logger.warn(
-      { upstream: connection.server, connection: connection.id, uses: connection.uses },
-      'an upstream sent bytes that answer no request',
-    )
+  #onDesync(connection: UpstreamConnection, kind: DesyncKind, bytes: number): void {
+    this.#desyncCounts[kind]++
+    const { isEvidence, doc } = desyncTable[kind]
+    // Hints are daily life on a busy proxy: they have a lower level, and a budget of their own, so that they cannot hide proofs.
+    const budget = isEvidence ? this.#desyncs : this.#hints
+    const isLogged = budget.take()
+    if (!isLogged && this.listenerCount('desync') === 0) return
+    const event: DesyncEvent = {
+      kind,
+      isEvidence,
+      upstream: connection.server,
+      address: connection.socket.remote,
+      connection: connection.id,
+      uses: connection.uses,
+      exchange: this.#identify(connection.lastUse),
+      previous: this.#identify(connection.previousUse),
+      status: connection.status,
+      bytes,
+    }
+    if (isLogged) {
+      const fields = { ...event, ...(budget.untold > 0 && { untold: budget.untold }) }
+      if (isEvidence) this.#logger.warn(fields, `upstream out of step: ${doc}`)
+      else this.#logger.debug(fields, `upstream perhaps out of step: ${doc}`)
+    }
+    if (this.listenerCount('desync') > 0) this.#tell(() => this.emit('desync', event))
+  }
+
+  #onQuarantine(upstream: string, isQuarantined: boolean): void {
+    const { quarantine } = this.#config.desync
+    if (isQuarantined) this.#logger.warn({ upstream, forMs: quarantine }, 'quarantine begins: connections to this server are not reused')
+    else this.#logger.warn({ upstream }, 'quarantine ends: connections to this server are reused again')
+    if (this.listenerCount('quarantine') > 0)
+      this.#tell(() => this.emit('quarantine', { upstream, state: isQuarantined ? 'begins' : 'ends' }))
+  }
+
+  #identify(use: UseOfConnection | undefined): ExchangeIdentity | undefined {
+    return use && { id: formatExchangeId(this.#instance, use.exchangeNumber), client: use.client.socket.remote }
   }
 
   #onLag(ms: number): void {

@@ -5,7 +5,7 @@
 import { resolveOptions } from '../../lib/core/options.ts'
 import { systemClock, TimerWheel } from '../../lib/core/timers.ts'
 import type { ByteSocket, SocketHandler } from '../../lib/net/byte-socket.ts'
-import type { ConnectionUser, UpstreamConnection } from '../../lib/upstream/connection.ts'
+import type { ConnectionUser, RequestingClient, UpstreamConnection } from '../../lib/upstream/connection.ts'
 import type { UpstreamEnvironment } from '../../lib/upstream/environment.ts'
 import { Pool, Waiter } from '../../lib/upstream/pool.ts'
 import { defaultResponseLimits, ParserEngine } from '../../native-free-parser/index.ts'
@@ -39,7 +39,8 @@ export class PoolStage {
         handlers.push(handler)
         return new SocketToNowhere()
       },
-      onStrayBytes: () => fail(new Error('bytes that nobody asked for')),
+      onDesync: () => fail(new Error('bytes that nobody asked for')),
+      onQuarantine: () => fail(new Error('reuse was given up')),
       onFault: fail,
     }
     this.#pool = new Pool({ kind: 'tcp', host: '127.0.0.1', port: 1 }, environment)
@@ -68,6 +69,8 @@ export class PoolStage {
 }
 
 class BenchRequest extends Waiter implements ConnectionUser {
+  readonly client: RequestingClient = { socket: { remote: '127.0.0.1:2' }, retire() {} }
+  readonly exchangeNumber = 1
   connection: UpstreamConnection | undefined
   onConnectionReady(connection: UpstreamConnection): void {
     this.connection = connection

@@ -13,9 +13,10 @@ import {
   type HalfClosedClients,
   type SocketAccess,
   type ProxyOptions,
+  type ReuseAfterBody,
 } from '../core/options.ts'
 import { logFormats, logLevels, type LogFormat, type LogLevel } from './logger.ts'
-import { numberFlags, readNumber } from './option-tables.ts'
+import { numberFlags, readNumber, type NumberFlag } from './option-tables.ts'
 import { suggest } from './suggest.ts'
 
 export interface Settings {
@@ -55,6 +56,7 @@ interface Flag {
 const forwardedModes = ['off', 'x-forwarded', 'forwarded', 'both'] as const satisfies readonly ForwardedMode[]
 const halfClosedModes = ['abort', 'serve'] as const satisfies readonly HalfClosedClients[]
 const socketAccesses = ['handles', 'streams'] as const satisfies readonly SocketAccess[]
+const reuseModes = ['same-client', 'anyone'] as const satisfies readonly ReuseAfterBody[]
 /** What the script that yargs writes calls us with. */
 const completionFlag = '--get-yargs-completions'
 
@@ -84,6 +86,12 @@ const flags: readonly Flag[] = [
     doc: 'server to forward to: [http://]host:port or unix:path; repeatable',
     defaultText: 'an embedded origin that answers with what it received',
     isRepeatable: true,
+  },
+  {
+    name: 'reuse-after-body',
+    group: 'Upstream',
+    doc: `who may use an upstream connection that has carried a request body, or a HEAD: ${reuseModes.join(' or ')}`,
+    defaultText: 'same-client',
   },
   ...numberFlags.map((flag): Flag => ({ name: flag.name, group: flag.row.group, doc: flag.row.doc, defaultText: flag.defaultText })),
   {
@@ -224,7 +232,7 @@ async function split(parser: Argv, args: readonly string[]): Promise<Map<string,
 
 function readSettings(values: ReadonlyMap<string, readonly string[]>): Settings {
   const text = (name: string): string | undefined => values.get(name)?.[0]
-  const sections: Record<'timeouts' | 'limits' | 'pool', Record<string, number>> = { timeouts: {}, limits: {}, pool: {} }
+  const sections: Record<NumberFlag['section'], Record<string, number>> = { timeouts: {}, limits: {}, pool: {}, desync: {} }
   for (const flag of numberFlags) {
     const value = text(flag.name)
     if (value !== undefined) sections[flag.section][flag.key] = readNumber(flag, value)
@@ -234,6 +242,7 @@ function readSettings(values: ReadonlyMap<string, readonly string[]>): Settings 
   const forwarded = readChoice('forwarded', text('forwarded'), forwardedModes)
   const halfClosedClients = readChoice('half-closed-clients', text('half-closed-clients'), halfClosedModes)
   const socketAccess = readChoice('socket-access', text('socket-access'), socketAccesses)
+  const reuseAfterBody = readChoice('reuse-after-body', text('reuse-after-body'), reuseModes)
   const accessLog = text('access-log')
   if (accessLog === '') throw misuse('--access-log needs a file name, or - for standard output')
   const listen = values.get('listen') ?? [':8080']
@@ -247,6 +256,7 @@ function readSettings(values: ReadonlyMap<string, readonly string[]>): Settings 
     ...(forwarded === undefined ? {} : { forwarded }),
     ...(halfClosedClients === undefined ? {} : { halfClosedClients }),
     ...(socketAccess === undefined ? {} : { socketAccess }),
+    ...(reuseAfterBody === undefined ? {} : { reuseAfterBody }),
   }
   inWordsOf('via', () => resolveOptions(options, 'eproxy'))
   return {

@@ -3,8 +3,9 @@
  * it parses single values and renders text, and knows neither yargs nor files.
  */
 import { ruleTable } from '../../native-free-parser/index.ts'
+import { desyncTable } from '../core/desync.ts'
 import { errorTable, ProxyError } from '../core/errors.ts'
-import { limitTable, poolTable, timeoutTable, type NumberRow } from '../core/options.ts'
+import { desyncLimitTable, limitTable, poolTable, timeoutTable, type NumberRow } from '../core/options.ts'
 import { formatDuration, formatSize, parseDuration, parseSize } from '../core/units.ts'
 
 /** A flag with a number, from one row. */
@@ -12,7 +13,7 @@ export interface NumberFlag {
   /** Without the dashes. */
   readonly name: string
   /** Where its value goes: `options[section][key]`. */
-  readonly section: 'timeouts' | 'limits' | 'pool'
+  readonly section: 'timeouts' | 'limits' | 'pool' | 'desync'
   readonly key: string
   readonly row: NumberRow
   readonly defaultText: string
@@ -22,6 +23,7 @@ export const numberFlags: readonly NumberFlag[] = [
   ...toFlags('timeouts', 'timeout', 'Timers', timeoutTable),
   ...toFlags('limits', 'limit', 'Limits', limitTable),
   ...toFlags('pool', 'pool', 'Upstream', poolTable),
+  ...toFlags('desync', 'desync', 'Upstream', desyncLimitTable),
 ]
 
 /** The number in the unit of the row. Throws ProxyError ERR_EPROXY_OPTION, in words of the flag. */
@@ -42,7 +44,7 @@ export function readNumber(flag: NumberFlag, text: string): number {
   return value
 }
 
-export const tableNames = ['timers', 'limits', 'pool', 'errors', 'rules'] as const
+export const tableNames = ['timers', 'limits', 'pool', 'desync', 'signs', 'errors', 'rules'] as const
 export type TableName = (typeof tableNames)[number]
 
 /** A Markdown table without a newline at its end. */
@@ -54,6 +56,13 @@ export function renderTable(name: TableName): string {
       return renderFlags('limits')
     case 'pool':
       return renderFlags('pool')
+    case 'desync':
+      return renderFlags('desync')
+    case 'signs':
+      return renderRows(
+        ['Kind', 'Is', 'What'],
+        Object.entries(desyncTable).map(([kind, row]) => [`\`${kind}\``, row.isEvidence ? 'a proof' : 'a hint', row.doc]),
+      )
     case 'errors':
       return renderRows(
         ['Code', 'Status', 'Side', 'Termination', 'Meaning'],

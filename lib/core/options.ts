@@ -81,9 +81,18 @@ export const poolTable = {
   attempts: { default: 3, min: 1, max: 16, unit: 'count', doc: 'servers tried for one request when connecting fails' },
 } as const satisfies Record<string, Pick<NumberRow, 'default' | 'min' | 'max' | 'unit' | 'doc'>>
 
+/** When connections to an upstream server that are out of step are not reused at all. Durations in milliseconds. */
+// oxfmt-ignore
+export const desyncLimitTable = {
+  quarantineAfter: { default: 3, min: 0, max: 1_000, unit: 'count', doc: 'proofs within the window that put the reuse of connections to a server in quarantine, 0 = never' },
+  window: { default: 60_000, min: 1, max: day, unit: 'ms', doc: 'how long a proof counts' },
+  quarantine: { default: 60_000, min: 1, max: day, unit: 'ms', doc: 'how long every request then has a connection of its own' },
+} as const satisfies Record<string, Pick<NumberRow, 'default' | 'min' | 'max' | 'unit' | 'doc'>>
+
 export type Timeouts = { readonly [K in keyof typeof timeoutTable]: number }
 export type Limits = { readonly [K in keyof typeof limitTable]: number }
 export type PoolLimits = { readonly [K in keyof typeof poolTable]: number }
+export type DesyncLimits = { readonly [K in keyof typeof desyncLimitTable]: number }
 
 /** Where a socket listens or connects. */
 export type Address =
@@ -93,6 +102,7 @@ export type Address =
 export type ForwardedMode = 'off' | 'x-forwarded' | 'forwarded' | 'both'
 export type HalfClosedClients = 'abort' | 'serve'
 export type SocketAccess = 'handles' | 'streams'
+export type ReuseAfterBody = 'same-client' | 'anyone'
 
 /** What the engine works with: complete, checked, frozen. */
 export interface ProxyConfig {
@@ -100,6 +110,8 @@ export interface ProxyConfig {
   readonly timeouts: Timeouts
   readonly limits: Limits
   readonly pool: PoolLimits
+  readonly desync: DesyncLimits
+  readonly reuseAfterBody: ReuseAfterBody
   /** Pseudonym in Via (RFC 9110 section 7.6.3), or '' for no Via and no loop detection. */
   readonly via: string
   readonly forwarded: ForwardedMode
@@ -114,6 +126,12 @@ export interface ProxyOptions {
   timeouts?: Partial<Timeouts>
   limits?: Partial<Limits>
   pool?: Partial<PoolLimits>
+  desync?: Partial<DesyncLimits>
+  /**
+   * Who may use an upstream connection that has carried a request body, or a HEAD: 'same-client' (default), so that what a server
+   * leaves unread of a body, or answers too much, meets no other client; or 'anyone'.
+   */
+  reuseAfterBody?: ReuseAfterBody
   /** Pseudonym in Via; '' switches Via and loop detection off. Default: eproxy- and 8 random hex digits. */
   via?: string
   /** Which fields tell the upstream about the client. Default 'off'. */
@@ -164,6 +182,8 @@ const optionNames = [
   'timeouts',
   'limits',
   'pool',
+  'desync',
+  'reuseAfterBody',
   'via',
   'forwarded',
   'halfClosedClients',
@@ -193,11 +213,16 @@ export function resolveOptions(given: ProxyOptions, via: string): ProxyConfig {
   const socketAccess = given.socketAccess ?? 'handles'
   if (!['handles', 'streams'].includes(socketAccess))
     throw optionError(`socketAccess must be handles or streams, not ${String(socketAccess)}`)
+  const reuseAfterBody = given.reuseAfterBody ?? 'same-client'
+  if (!['same-client', 'anyone'].includes(reuseAfterBody))
+    throw optionError(`reuseAfterBody must be same-client or anyone, not ${String(reuseAfterBody)}`)
   return Object.freeze({
     upstreams: Object.freeze(upstreams.map(parseUpstreamAddress)),
     timeouts: resolveNumbers(timeoutTable, given.timeouts, 'timeouts'),
     limits: resolveNumbers(limitTable, given.limits, 'limits'),
     pool: resolveNumbers(poolTable, given.pool, 'pool'),
+    desync: resolveNumbers(desyncLimitTable, given.desync, 'desync'),
+    reuseAfterBody,
     via: pseudonym,
     forwarded,
     halfClosedClients,

@@ -68,6 +68,8 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
   #isDeferred = false
   /** FIN came while an exchange was on. */
   hasEnded = false
+  isRetired = false
+  hasReserved = false
   #lingerBytes = 0
   #unsentBytes = 0
 
@@ -187,6 +189,11 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
     return ahead
   }
 
+  retire(): void {
+    this.isRetired = true
+    this.drain()
+  }
+
   onExchangeEnd(then: AfterExchange): void {
     const { wheel, exchanges } = this.#environment
     exchanges.give(this.#exchange!)
@@ -197,7 +204,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
     if (then === 'reset') return this.#reset()
     // With nothing left to send and nothing left to come there is no reset that a lingering close would have to avoid.
     if (then === 'done' && this.#bodyBytes === 0 && this.#ahead === undefined && this.socket.unsentBytes === 0) return this.#destroy()
-    if (then !== 'next' || this.#environment.isDraining) return this.#linger()
+    if (then !== 'next' || this.isRetired || this.#environment.isDraining) return this.#linger()
     this.#to(ConnectionState.IDLE)
     this.hold.free(HoldReason.NO_SINK)
     this.hold.free(HoldReason.SINK_FULL)
@@ -477,6 +484,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
     if (this.#writeDeadline !== undefined) wheel.remove(this.#writeDeadline)
     if (this.#rateDeadline !== undefined) wheel.remove(this.#rateDeadline)
     this.#ahead = undefined
+    if (this.hasReserved) this.#environment.upstreams.abandon(this)
     // What is lost on the way must not look whole.
     if (withReset || this.socket.unsentBytes > 0) this.socket.reset()
     else this.socket.destroy()

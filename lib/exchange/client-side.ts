@@ -2,6 +2,7 @@
 import { contradiction } from '../core/assert.ts'
 import type { ByteSocket } from '../net/byte-socket.ts'
 import type { Hold } from '../net/hold.ts'
+import type { RequestingClient } from '../upstream/connection.ts'
 
 /**
  * What becomes of the client's connection. `next`: another request may come; `close`: it ends behind what was written; `done`: the same, and the
@@ -9,11 +10,15 @@ import type { Hold } from '../net/hold.ts'
  */
 export type AfterExchange = 'next' | 'close' | 'done' | 'reset'
 
-export interface ClientSide {
+export interface ClientSide extends RequestingClient {
   readonly socket: ByteSocket
   readonly hold: Hold
   /** The client has sent FIN: nothing more comes from it. */
   readonly hasEnded: boolean
+  /** No other request is answered after the current one. */
+  readonly isRetired: boolean
+  /** An upstream connection was reserved for it, and may still be. */
+  hasReserved: boolean
   /** Sends a part of the response. Returns whether the kernel has all of it. */
   write(data: string | Buffer): boolean
   /** The rest of the request body may come now: the client was told to go on, or the proxy can take it. */
@@ -36,8 +41,11 @@ export const nobody: ClientSide = {
     return refuseUse()
   },
   hasEnded: true,
+  isRetired: true,
+  hasReserved: false,
   write: refuseUse,
   awaitBody: refuseUse,
   becomeTunnel: refuseUse,
+  retire: refuseUse,
   onExchangeEnd: refuseUse,
 }

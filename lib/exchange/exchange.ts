@@ -67,6 +67,11 @@ const forwarding: { -readonly [K in keyof ForwardOptions]: ForwardOptions[K] } =
   clientAddress: '',
 }
 
+/** The request id of an exchange: unique within the process, and with `instance` beyond it. */
+export function formatExchangeId(instance: string, number: number): string {
+  return instance + number.toString(36)
+}
+
 function responseContext(toHead: boolean, offered: readonly string[]): ResponseContext {
   if (offered.length === 0) return toHead ? answerToHead : answerToOther
   return { toHead, offered: offered.map((protocol) => protocol.toLowerCase()) }
@@ -84,6 +89,9 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #request: RequestHalf = 'open'
   #response: ResponseHalf = 'open'
 
+  /** Of the current exchange, or the last one. */
+  exchangeNumber = 0
+
   // Facts of the request.
   #id = ''
   #method = ''
@@ -93,6 +101,8 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #targetEnd = 0
   #minorVersion = 1
   #isChunked = false
+  /** A server that reads a message to another end than we do has something left of it, or says something more. */
+  #mayLeaveRest = false
   #persists = false
   /** The client has said that this is its last request. */
   #isLast = false
@@ -159,6 +169,10 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     return this.#state !== ExchangeState.NONE
   }
 
+  override get client(): ClientSide {
+    return this.#client
+  }
+
   get hasBegunResponse(): boolean {
     return this.#responseBegun
   }
@@ -181,6 +195,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#request = 'open'
     this.#response = 'open'
     this.#id = ''
+    this.exchangeNumber = ++exchangeNumber
     this.#method = ''
     this.#rawHead = ''
     this.#targetStart = 0
@@ -234,6 +249,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#targetEnd = head.targetEnd
     this.#minorVersion = head.minorVersion
     this.#isChunked = head.bodyKind === BodyKind.CHUNKED
+    this.#mayLeaveRest = config.reuseAfterBody === 'same-client' && (head.bodyKind !== BodyKind.NONE || head.method === 'HEAD')
     // RFC 9112 section 9.3.
     this.#persists = !head.connection.close && (head.minorVersion === 1 || head.connection.keepAlive)
     this.#isLast = !this.#persists
@@ -396,7 +412,13 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     }
     this.#framing = responseFraming(head.bodyKind, this.#minorVersion)
     // An error before the end of the request says that the rest is not wanted: do not make the client send it all.
-    if (this.#framing === 'close' || this.#environment.isDraining || isBodyInDoubt || (this.#request === 'open' && head.status >= 400))
+    if (
+      this.#framing === 'close' ||
+      this.#environment.isDraining ||
+      this.#client.isRetired ||
+      isBodyInDoubt ||
+      (this.#request === 'open' && head.status >= 400)
+    )
       this.#persists = false
     const connection = this.#persists ? (this.#minorVersion === 0 ? 'keep-alive' : '') : 'close'
     this.#responseHead += forwardFinal(
@@ -512,7 +534,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   #requestId(): string {
-    if (this.#id === '') this.#id = this.#environment.instance + (++exchangeNumber).toString(36)
+    if (this.#id === '') this.#id = formatExchangeId(this.#environment.instance, this.exchangeNumber)
     return this.#id
   }
 
@@ -549,6 +571,10 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#upstream = connection
     connection.assign(this)
     connection.expect(this.#context)
+    if (this.#mayLeaveRest) {
+      connection.reservedFor = this.#client
+      this.#client.hasReserved = true
+    }
     this.#connectedAt = this.#environment.wheel.clock.now()
     this.#upstreamId = connection.id
     this.#reused = connection.uses > 1
@@ -607,7 +633,10 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     // It was held for this client; the next one has nothing to do with that.
     upstream.hold.free(HoldReason.SINK_FULL)
     if (ends.upstream === 'release') this.#pool!.release(upstream)
-    else upstream.terminate()
+    else {
+      upstream.answeredEarly()
+      upstream.terminate()
+    }
     switch (ends.client) {
       case 'next':
         return this.#end('next')
@@ -693,7 +722,8 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #giveAnswer(answer: LocalResponse): void {
     this.#status = answer.status
     this.#responseBegun = true
-    const closes = this.#answerCloses || !this.#persists || this.#request === 'open' || this.#environment.isDraining
+    const closes =
+      this.#answerCloses || !this.#persists || this.#request === 'open' || this.#client.isRetired || this.#environment.isDraining
     // A 1.0 client takes a connection for closed that it is not told to keep.
     const fields = !closes && this.#minorVersion === 0 ? answer.fields + 'Connection: keep-alive\r\n' : answer.fields
     this.#client.write(encodeLocalResponse({ ...answer, fields }, this.#environment.httpDate(), closes, this.#method === 'HEAD'))

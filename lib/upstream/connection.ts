@@ -6,6 +6,7 @@
 import { ParseError, ParserState, MessageParser, FieldKind, BodyKind } from '../../native-free-parser/index.ts'
 import type { MessageHandler, ResponseContext, ResponseHead, TrailerSection } from '../../native-free-parser/index.ts'
 import { contradiction } from '../core/assert.ts'
+import { classifyStray, type DesyncKind } from '../core/desync.ts'
 import { ProxyError, type ExchangeErrorCode } from '../core/errors.ts'
 import type { Deadline, DeadlineOwner } from '../core/timers.ts'
 import { Deadline as DeadlineClass } from '../core/timers.ts'
@@ -36,8 +37,19 @@ export interface UpstreamLoss {
   readonly cause: Error | undefined
 }
 
+/** A client's connection, seen from below: what knows its exchanges apart, and outlives them. */
+export interface RequestingClient {
+  readonly socket: { readonly remote: string }
+  /** No other request of it is answered after the current one: it has most likely put a connection out of step. */
+  retire(): void
+}
+
 /** The exchange, seen from below. Calls come in the order head, body, trailers, complete; `onUpstreamTurnEnd` closes each read. */
 export interface ConnectionUser {
+  /** Number of the exchange that is on, within the process. */
+  readonly exchangeNumber: number
+  /** Whose exchange it is. */
+  readonly client: RequestingClient
   onResponseHead(head: ResponseHead): void
   onResponseBody(bytes: Uint8Array, start: number, end: number): void
   onResponseTrailers(trailers: TrailerSection): void
@@ -58,6 +70,14 @@ export interface ConnectionKeeper {
   onConnectFailed(connection: UpstreamConnection, code: ExchangeErrorCode, cause: Error | undefined): void
   /** It was idle or busy and is closed now. */
   onClosed(connection: UpstreamConnection, wasIdle: boolean): void
+  /** It is out of step, or looks like it, and is not used again. `bytes` of what it said answer no request. */
+  onDesync(connection: UpstreamConnection, kind: DesyncKind, bytes: number): void
+}
+
+/** An exchange on the connection, and whose it was. */
+export interface UseOfConnection {
+  readonly client: RequestingClient
+  readonly exchangeNumber: number
 }
 
 const keepAlivePattern = /(?:^|[,;\s])timeout\s*=\s*"?([0-9]{1,9})/i
@@ -75,6 +95,8 @@ function keepAliveHintMs(value: string): number {
 }
 
 const keepAliveMarginMs = 1_000
+/** A connection that only one client may use is not kept long for it: the server may have few. */
+const reservedKeepAliveMsMax = 1_000
 const keepAliveMsMax = 600_000
 
 export class UpstreamConnection implements SocketHandler, DeadlineOwner, MessageHandler<ResponseHead> {
@@ -102,6 +124,15 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
   /** Any byte of a response to the current request has come. */
   responseBegun = false
   #responseComplete = false
+  /** Of the final response, 0 before it. */
+  status = 0
+  /** The client that alone may use it. */
+  reservedFor: RequestingClient | undefined
+  // Who uses it or used it last, and who did before: whose bytes it is that may be left over.
+  #lastClient: RequestingClient | undefined
+  #lastExchange = 0
+  #previousClient: RequestingClient | undefined
+  #previousExchange = 0
 
   constructor(
     id: number,
@@ -141,6 +172,16 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
     )
   }
 
+  /** The current exchange, or the last one. */
+  get lastUse(): UseOfConnection | undefined {
+    return this.#lastClient && { client: this.#lastClient, exchangeNumber: this.#lastExchange }
+  }
+
+  /** The exchange before that one. */
+  get previousUse(): UseOfConnection | undefined {
+    return this.#previousClient && { client: this.#previousClient, exchangeNumber: this.#previousExchange }
+  }
+
   get isExpired(): boolean {
     return this.#environment.wheel.clock.now() >= this.#retireAt
   }
@@ -152,9 +193,14 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
     this.#user = user
     this.#environment.wheel.disarm(this.#readDeadline)
     this.uses++
+    this.#previousClient = this.#lastClient
+    this.#previousExchange = this.#lastExchange
+    this.#lastClient = user.client
+    this.#lastExchange = user.exchangeNumber
     this.#isPersistent = false
     this.responseBegun = false
     this.#responseComplete = false
+    this.status = 0
     if (this.#parser.state === ParserState.COMPLETE) this.#parser.resume()
   }
 
@@ -169,7 +215,13 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
     this.#state = ConnectionState.IDLE
     this.#user = undefined
     this.#environment.wheel.disarm(this.#writeDeadline)
-    this.#environment.wheel.arm(this.#readDeadline, 'upstreamKeepAlive', this.#keepAliveMs)
+    const keepAliveMs = this.reservedFor === undefined ? this.#keepAliveMs : Math.min(this.#keepAliveMs, reservedKeepAliveMsMax)
+    this.#environment.wheel.arm(this.#readDeadline, 'upstreamKeepAlive', keepAliveMs)
+  }
+
+  /** The response was complete before its request: what the server makes of the rest cannot be known. */
+  answeredEarly(): void {
+    if (this.#isPersistent && !this.#isDirty) this.#desync('early-response', 0)
   }
 
   /** Sends a part of the request. Returns whether the kernel has all of it. */
@@ -210,6 +262,9 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
     const before = this.#state
     this.#state = ConnectionState.CLOSED
     this.#user = undefined
+    this.reservedFor = undefined
+    this.#lastClient = undefined
+    this.#previousClient = undefined
     this.#environment.wheel.remove(this.#readDeadline)
     this.#environment.wheel.remove(this.#writeDeadline)
     this.#parser.dispose()
@@ -245,7 +300,7 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
         return this.#user!.onTunnelData(bytes, start, end)
       case ConnectionState.IDLE:
         // RFC 9112 section 9.2: data that answers no request. Whatever it is, it must not meet the next request.
-        this.#environment.onStrayBytes(this)
+        this.#desync(classifyStray(bytes, start, end, true), end - start)
         return this.terminate()
     }
   }
@@ -320,7 +375,12 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
   // MessageHandler
 
   onHead(head: ResponseHead): void {
-    if (!head.isInterim) this.#readPersistence(head)
+    if (!head.isInterim) {
+      this.status = head.status
+      this.#readPersistence(head)
+      // A rest of the request before, in front of this one, would be refused like this.
+      if (this.uses > 1 && (head.status === 400 || head.status === 408)) this.#desync('refusal-after-reuse', 0)
+    }
     this.#user!.onResponseHead(head)
   }
 
@@ -356,6 +416,9 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
       taken = this.#parser.execute(bytes, start, end)
     } catch (error) {
       if (!(error instanceof ParseError)) throw error
+      // Bytes of the response before that came late: the parser's verdict is about the first octets of a response.
+      if (this.uses > 1 && (error.rule === 'H1-STATUS-LINE' || error.rule === 'H1-EMPTY-LINE'))
+        this.#desync('nonsense-after-reuse', end - start)
       // What came before the fault in the same read is valid and may already have been relayed; what follows it is not looked at.
       return this.#lose({ code: 'ERR_EPROXY_RESPONSE_REFUSED', fault: error, cause: undefined })
     }
@@ -366,8 +429,7 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
         if (this.#user === user) user.onTunnelData(bytes, start + taken, end)
         return
       }
-      this.#isDirty = true
-      this.#environment.onStrayBytes(this)
+      this.#desync(classifyStray(bytes, start + taken, end, false), end - start - taken)
     }
     if (!this.#responseComplete && this.#state === ConnectionState.BUSY) this.#armBody()
     user.onUpstreamTurnEnd(bytes)
@@ -404,6 +466,11 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
       })
     }
     user.onUpstreamTurnEnd(noBytes)
+  }
+
+  #desync(kind: DesyncKind, bytes: number): void {
+    this.#isDirty = true
+    this.#keeper.onDesync(this, kind, bytes)
   }
 
   #failConnect(code: ExchangeErrorCode, cause: Error | undefined): void {

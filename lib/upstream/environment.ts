@@ -1,5 +1,6 @@
 /** What the upstream side is given: everything that a simulation replaces comes through here. */
 import type { ParserEngine, ParserLimits } from '../../native-free-parser/index.ts'
+import type { DesyncKind } from '../core/desync.ts'
 import type { Address, ProxyConfig } from '../core/options.ts'
 import type { TimerWheel } from '../core/timers.ts'
 import type { ByteSocket, SocketHandler } from '../net/byte-socket.ts'
@@ -23,8 +24,10 @@ export interface UpstreamEnvironment {
   random(): number
   /** Starts to connect. The address of a TCP server is an IP address. */
   connect(address: Address, handler: SocketHandler): ByteSocket
-  /** A connection said something that answers no request. */
-  onStrayBytes(connection: UpstreamConnection): void
+  /** A connection is out of step, or looks like it. `bytes` of what it said answer no request. */
+  onDesync(connection: UpstreamConnection, kind: DesyncKind, bytes: number): void
+  /** Connections to this server are not reused from now on, or are again. */
+  onQuarantine(server: string, isQuarantined: boolean): void
   /** A fault of our own outside any connection's event. */
   onFault(error: unknown): void
 }

@@ -1,8 +1,11 @@
 /** The servers that share the load of one proxy. */
 import { formatAddress, type Address } from '../core/options.ts'
 import { pickRoundRobin } from '../route/round-robin.ts'
+import type { RequestingClient } from './connection.ts'
 import type { UpstreamEnvironment } from './environment.ts'
-import { Pool, type PoolStats } from './pool.ts'
+import { Pool, type DesyncStats, type PoolStats } from './pool.ts'
+
+export interface UpstreamStats extends PoolStats, DesyncStats {}
 
 export class UpstreamGroup {
   readonly pools: readonly Pool[]
@@ -21,8 +24,8 @@ export class UpstreamGroup {
     return this.#name
   }
 
-  get stats(): Readonly<Record<string, PoolStats>> {
-    return Object.fromEntries(this.pools.map((pool) => [pool.name, pool.stats]))
+  get stats(): Readonly<Record<string, UpstreamStats>> {
+    return Object.fromEntries(this.pools.map((pool) => [pool.name, { ...pool.stats, ...pool.desyncStats }]))
   }
 
   /** The pool whose turn it is, of those not in `tried`; undefined when all were tried. */
@@ -37,6 +40,11 @@ export class UpstreamGroup {
     if (index < 0) return undefined
     this.#next = (index + 1) % pools.length
     return pools[index]
+  }
+
+  /** The client is gone: nobody else may use what is reserved for it. */
+  abandon(client: RequestingClient): void {
+    for (const pool of this.pools) pool.abandon(client)
   }
 
   close(): void {

@@ -4,10 +4,12 @@
  * and idle; while one is busy it belongs to its exchange, and comes back through `release` or its own end.
  */
 import { assert } from '../core/assert.ts'
+import { desyncTable, type DesyncCounts, type DesyncKind } from '../core/desync.ts'
 import { ProxyError, type ExchangeErrorCode } from '../core/errors.ts'
 import { formatAddress, type Address } from '../core/options.ts'
-import { connectError, ConnectionState, UpstreamConnection, type ConnectionKeeper } from './connection.ts'
+import { connectError, ConnectionState, UpstreamConnection, type ConnectionKeeper, type RequestingClient } from './connection.ts'
 import type { UpstreamEnvironment } from './environment.ts'
+import { Sentinel } from './sentinel.ts'
 
 /** A request that waits for a connection. One call answers it, later than `acquire` returned, unless it is cancelled. */
 export abstract class Waiter {
@@ -15,6 +17,8 @@ export abstract class Waiter {
   waitsIn: Pool | undefined = undefined
   previousWaiter: Waiter | undefined = undefined
   nextWaiter: Waiter | undefined = undefined
+  /** Finds the connections that are reserved for it. */
+  abstract get client(): RequestingClient
   /** The connection is the waiter's now; it calls `assign`. */
   abstract onConnectionReady(connection: UpstreamConnection): void
   abstract onConnectionFailed(error: ProxyError): void
@@ -25,6 +29,13 @@ export interface PoolStats {
   readonly busy: number
   readonly connecting: number
   readonly waiting: number
+}
+
+/** What one server's connections have shown. */
+export interface DesyncStats {
+  readonly isQuarantined: boolean
+  /** Signs that a connection is out of step, by kind. */
+  readonly desync: DesyncCounts
 }
 
 /** Keeps the numbers of connections unique within the process. */
@@ -48,11 +59,13 @@ export class Pool implements ConnectionKeeper {
   #downUntil = Number.NEGATIVE_INFINITY
   #nextAddress = 0
   #closed = false
+  readonly #sentinel: Sentinel
 
   constructor(address: Address, environment: UpstreamEnvironment) {
     this.#address = address
     this.#name = formatAddress(address)
     this.#environment = environment
+    this.#sentinel = new Sentinel(environment.config.desync, environment.wheel, () => environment.onQuarantine(this.#name, false))
   }
 
   get name(): string {
@@ -78,14 +91,17 @@ export class Pool implements ConnectionKeeper {
     }
   }
 
+  get desyncStats(): DesyncStats {
+    return { isQuarantined: this.#sentinel.isQuarantined, desync: this.#sentinel.counts }
+  }
+
   /** An idle connection, or undefined: then the waiter is told later. `fresh` asks for one that was never used. Throws ProxyError ERR_EPROXY_QUEUE_FULL. */
   acquire(waiter: Waiter, fresh: boolean): UpstreamConnection | undefined {
-    while (!fresh && this.#idle.length > 0) {
-      const connection = this.#idle.pop()!
-      if (!connection.isExpired && !connection.socket.isEnding) return connection
-      connection.terminate()
-    }
+    const idle = this.#takeIdle(waiter, fresh || this.#sentinel.isQuarantined)
+    if (idle !== undefined) return idle
     const { pool } = this.#environment.config
+    // What is left is of no use to this request, and must not keep it waiting: the one that is idle longest makes room.
+    if (this.#idle.length > 0 && this.#size >= pool.connections) this.#idle[0]!.terminate()
     // A request with an attempt of its own under way does not wait for others.
     if (this.#size >= pool.connections && this.#waiting - this.#connecting >= pool.waiting)
       throw new ProxyError('ERR_EPROXY_QUEUE_FULL', `upstream ${this.#name}: ${this.#waiting} requests wait already`)
@@ -101,13 +117,19 @@ export class Pool implements ConnectionKeeper {
 
   /** The exchange is done with the connection. */
   release(connection: UpstreamConnection): void {
-    if (this.#closed || !connection.isReusable) return connection.terminate()
+    if (this.#closed || this.#sentinel.isQuarantined || !connection.isReusable) return connection.terminate()
     this.#serve(connection)
+  }
+
+  /** The client is gone: nobody else may use what is reserved for it. */
+  abandon(client: RequestingClient): void {
+    for (const connection of [...this.#idle]) if (connection.reservedFor === client) connection.terminate()
   }
 
   /** Closes what is idle and lets no more connections be kept. Busy ones end with their exchange. */
   close(): void {
     this.#closed = true
+    this.#sentinel.dispose()
     for (const connection of [...this.#idle]) connection.terminate()
   }
 
@@ -154,6 +176,32 @@ export class Pool implements ConnectionKeeper {
     this.#connectForWaiters()
   }
 
+  onDesync(connection: UpstreamConnection, kind: DesyncKind, bytes: number): void {
+    this.#environment.onDesync(connection, kind, bytes)
+    if (desyncTable[kind].isEvidence) {
+      // Nonsense comes before an answer could: it was there before the request was.
+      const suspect = kind === 'nonsense-after-reuse' ? connection.previousUse : connection.lastUse
+      suspect?.client.retire()
+    }
+    if (!this.#sentinel.record(kind)) return
+    this.#environment.onQuarantine(this.#name, true)
+    for (const idle of [...this.#idle]) if (idle.uses > 0) idle.terminate()
+  }
+
+  /** The newest idle connection that this request may use. */
+  #takeIdle(waiter: Waiter, fresh: boolean): UpstreamConnection | undefined {
+    const idle = this.#idle
+    for (let index = idle.length - 1; index >= 0; index--) {
+      const connection = idle[index]!
+      if (fresh ? connection.uses > 0 : !isFor(connection, waiter)) continue
+      if (index === idle.length - 1) idle.pop()
+      else idle.splice(index, 1)
+      if (!connection.isExpired && !connection.socket.isEnding) return connection
+      connection.terminate()
+    }
+    return undefined
+  }
+
   /** Connections that exist or are about to. */
   get #size(): number {
     return this.#open.size + this.#resolving
@@ -161,7 +209,9 @@ export class Pool implements ConnectionKeeper {
 
   #serve(connection: UpstreamConnection): void {
     const waiter = this.#firstWaiter
-    if (waiter === undefined) {
+    if (waiter === undefined || !isFor(connection, waiter)) {
+      // The client that it is reserved for does not wait: it has only just had it. Whoever does needs the room.
+      if (this.#waiting > this.#connecting) return connection.terminate()
       connection.idle()
       this.#idle.push(connection)
       return
@@ -260,4 +310,8 @@ export class Pool implements ConnectionKeeper {
     waiter.nextWaiter = undefined
     this.#waiting--
   }
+}
+
+function isFor(connection: UpstreamConnection, waiter: Waiter): boolean {
+  return connection.reservedFor === undefined || connection.reservedFor === waiter.client
 }

@@ -3,13 +3,13 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { readCommandLine, type Settings } from '../../lib/cli/flags.ts'
 import { numberFlags } from '../../lib/cli/option-tables.ts'
-import { limitTable, poolTable, resolveOptions, timeoutTable } from '../../lib/core/options.ts'
+import { desyncLimitTable, limitTable, poolTable, resolveOptions, timeoutTable } from '../../lib/core/options.ts'
 
 test('runs with the defaults of the tables when nothing is given', async () => {
   const settings = await settingsOf([])
   assert.deepEqual(settings, {
     listen: [':8080'],
-    options: { upstreams: [], timeouts: {}, limits: {}, pool: {} },
+    options: { upstreams: [], timeouts: {}, limits: {}, pool: {}, desync: {} },
     logLevel: 'info',
     logFormat: 'auto',
     accessLog: undefined,
@@ -20,7 +20,9 @@ test('reads every kind of flag', async () => {
   const settings = await settingsOf(
     `--listen 127.0.0.1:1 --listen unix:/a/b --upstream http://a:1 --upstream=[::1]:2 --timeout-request-head 1m30s --limit-request-line-bytes 16k
     --limit-connections 5 --limit-min-rate 1k/s --pool-attempts 2 --via edge-1 --forwarded both --half-closed-clients serve --log-level debug
-    --log-format json --access-log -`.split(/\s+/),
+    --log-format json --access-log - --reuse-after-body anyone --desync-quarantine-after 0 --desync-window 2m --desync-quarantine 5s`.split(
+      /\s+/,
+    ),
   )
   assert.deepEqual(settings, {
     listen: ['127.0.0.1:1', 'unix:/a/b'],
@@ -29,9 +31,11 @@ test('reads every kind of flag', async () => {
       timeouts: { requestHead: 90_000 },
       limits: { requestLineBytes: 16_384, connections: 5, minRate: 1_024 },
       pool: { attempts: 2 },
+      desync: { quarantineAfter: 0, window: 120_000, quarantine: 5_000 },
       via: 'edge-1',
       forwarded: 'both',
       halfClosedClients: 'serve',
+      reuseAfterBody: 'anyone',
     },
     logLevel: 'debug',
     logFormat: 'json',
@@ -46,7 +50,8 @@ test('has a flag for every row of the tables, and reads the default that it show
   assert.deepEqual(config.timeouts, defaultsOf(timeoutTable))
   assert.deepEqual(config.limits, defaultsOf(limitTable))
   assert.deepEqual(config.pool, defaultsOf(poolTable))
-  assert.equal(numberFlags.length, [timeoutTable, limitTable, poolTable].flatMap((table) => Object.keys(table)).length)
+  assert.deepEqual(config.desync, defaultsOf(desyncLimitTable))
+  assert.equal(numberFlags.length, [timeoutTable, limitTable, poolTable, desyncLimitTable].flatMap((table) => Object.keys(table)).length)
 })
 
 test('switches Via off in two ways', async () => {

@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { ProxyError } from '../../lib/core/errors.ts'
 import {
+  desyncLimitTable,
   formatAddress,
   limitTable,
   parseListenAddress,
@@ -22,10 +23,11 @@ interface Row {
   readonly doc: string
 }
 
-const tables: Readonly<Record<'timeouts' | 'limits' | 'pool', Readonly<Record<string, Row>>>> = {
+const tables: Readonly<Record<'timeouts' | 'limits' | 'pool' | 'desync', Readonly<Record<string, Row>>>> = {
   timeouts: timeoutTable,
   limits: limitTable,
   pool: poolTable,
+  desync: desyncLimitTable,
 }
 const groups = Object.keys(tables) as (keyof typeof tables)[]
 const rows = groups.flatMap((group) => Object.entries(tables[group]).map(([name, row]) => ({ group, name, row })))
@@ -61,6 +63,7 @@ test('who gives nothing gets every default', () => {
   assert.equal(config.via, 'test')
   assert.equal(config.forwarded, 'off')
   assert.equal(config.halfClosedClients, 'abort')
+  assert.equal(config.reuseAfterBody, 'same-client')
 })
 
 test('every row takes its bounds and refuses what lies beyond them', () => {
@@ -97,6 +100,8 @@ test('undefined is as good as not given', () => {
     timeouts: undefined,
     limits: undefined,
     pool: undefined,
+    desync: undefined,
+    reuseAfterBody: undefined,
     via: undefined,
     forwarded: undefined,
     halfClosedClients: undefined,
@@ -130,9 +135,11 @@ test('upstreams that are not a list of texts are refused', () => {
 
 test('words that are not in the list of an option are refused', () => {
   for (const forwarded of ['off', 'x-forwarded', 'forwarded', 'both']) assert.equal(resolve({ forwarded }).forwarded, forwarded)
+  for (const reuseAfterBody of ['same-client', 'anyone']) assert.equal(resolve({ reuseAfterBody }).reuseAfterBody, reuseAfterBody)
   for (const halfClosedClients of ['abort', 'serve']) assert.equal(resolve({ halfClosedClients }).halfClosedClients, halfClosedClients)
   for (const word of ['', 'on', 'Off', 'both ', true, 0, ['both']]) {
     assert.throws(() => resolve({ forwarded: word }), isOptionError('forwarded'), String(word))
+    assert.throws(() => resolve({ reuseAfterBody: word }), isOptionError('reuseAfterBody'), String(word))
     assert.throws(() => resolve({ halfClosedClients: word }), isOptionError('halfClosedClients'), String(word))
   }
 })
@@ -169,9 +176,10 @@ test('the result is frozen through and through, and none of it is what was given
     timeouts: { connect: 5 },
     limits: { connections: 7 },
     pool: { waiting: 0 },
+    desync: { quarantineAfter: 0 },
   }
   const config = resolve(given)
-  for (const part of [config, config.upstreams, config.timeouts, config.limits, config.pool]) assert(Object.isFrozen(part))
+  for (const part of [config, config.upstreams, config.timeouts, config.limits, config.pool, config.desync]) assert(Object.isFrozen(part))
   given.upstreams.push('127.0.0.1:81')
   given.timeouts.connect = 6
   assert.equal(config.upstreams.length, 2)
@@ -184,7 +192,7 @@ test('whatever is given, an error is one of options and a result is within bound
   const value = fc.oneof(fc.double(), fc.integer(), fc.string(), fc.constant(undefined))
   const name = fc.oneof(fc.constantFrom(...rows.map((row) => row.name)), fc.string())
   const group = fc.dictionary(name, value, { maxKeys: 4 })
-  const given = fc.record({ timeouts: group, limits: group, pool: group }, { requiredKeys: [] })
+  const given = fc.record({ timeouts: group, limits: group, pool: group, desync: group }, { requiredKeys: [] })
   fc.assert(
     fc.property(given, (options) => {
       let config: ReturnType<typeof resolveOptions>

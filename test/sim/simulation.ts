@@ -67,6 +67,8 @@ export class Simulation {
       {
         upstreams: world.namesResolve ? hosts.map((_, i) => `server${i}:80`) : hosts,
         halfClosedClients: random.pick(['abort', 'serve']),
+        reuseAfterBody: random.pick(['same-client', 'anyone']),
+        desync: { quarantineAfter: random.pick([0, 1, 3]), quarantine: random.pick([100, 60_000]) },
         // Tunnels that nobody ends keep their connections: the calm need one for each client.
         pool: {
           connections: isCalm ? 4 : random.integer(1, 4),
@@ -166,11 +168,14 @@ export class Simulation {
 
   #judgeEnd(): void {
     assert.equal(this.#closed, this.#opened, 'every client connection is reported closed, once')
-    assert.equal(this.#wheel.size, 0, 'deadlines are left in the wheel')
     assert.equal(this.#engine.slotsInUse, 0, 'parser slots are left in use')
     for (const [name, stats] of Object.entries(this.#upstreams.stats)) {
-      assert.deepEqual(stats, { idle: 0, busy: 0, connecting: 0, waiting: 0 }, `the pool of ${name}`)
+      const { idle, busy, connecting, waiting } = stats
+      assert.deepEqual({ idle, busy, connecting, waiting }, { idle: 0, busy: 0, connecting: 0, waiting: 0 }, `the pool of ${name}`)
     }
+    // A quarantine outlives the connections that brought it.
+    this.#upstreams.destroy()
+    assert.equal(this.#wheel.size, 0, 'deadlines are left in the wheel')
     assert.equal(this.#environment.requestBatch.isEmpty, true, 'request bytes are left in the batch')
     assert.equal(this.#environment.responseBatch.isEmpty, true, 'response bytes are left in the batch')
     this.#judgeSummaries()
@@ -307,7 +312,8 @@ export class Simulation {
       },
       random: () => world.random.next(),
       connect: (address, handler) => this.#connect(address.kind === 'tcp' ? address.host : address.path, handler),
-      onStrayBytes: () => {},
+      onDesync: () => {},
+      onQuarantine: () => {},
       onFault: (error) => {
         throw error
       },

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { createProxy, type CreateProxyOptions, type ExchangeSummary, type Proxy } from '../../lib/index.ts'
+import { createProxy, desyncTable, type CreateProxyOptions, type DesyncKind, type ExchangeSummary, type Proxy } from '../../lib/index.ts'
 
 export class ProxyFront implements AsyncDisposable {
   readonly proxy: Proxy
@@ -41,7 +41,9 @@ export class ProxyFront implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.proxy.close({ graceMs: 0 })
     assert.deepEqual(this.faults, [])
-    const { connections, parserSlots, deadlines, strayTotal } = this.proxy.stats
-    assert.deepEqual({ connections, parserSlots, deadlines, strayTotal }, { connections: 0, parserSlots: 0, deadlines: 0, strayTotal: 0 })
+    const { connections, parserSlots, deadlines, desync } = this.proxy.stats
+    const proofs = Object.entries(desync).filter(([kind, count]) => count > 0 && desyncTable[kind as DesyncKind].isEvidence)
+    assert.deepEqual(proofs, [], 'a connection to a server was out of step')
+    assert.deepEqual({ connections, parserSlots, deadlines }, { connections: 0, parserSlots: 0, deadlines: 0 })
   }
 }

@@ -4,10 +4,11 @@
  */
 import assert from 'node:assert/strict'
 import { defaultResponseLimits, ParserEngine, type ResponseHead, type TrailerSection } from '../../native-free-parser/index.ts'
+import type { DesyncKind } from '../../lib/core/desync.ts'
 import type { ProxyError } from '../../lib/core/errors.ts'
 import { parseUpstreamAddress, resolveOptions, type Address, type ProxyOptions } from '../../lib/core/options.ts'
 import { TimerWheel } from '../../lib/core/timers.ts'
-import type { ConnectionUser, UpstreamConnection, UpstreamLoss } from '../../lib/upstream/connection.ts'
+import type { ConnectionUser, RequestingClient, UpstreamConnection, UpstreamLoss } from '../../lib/upstream/connection.ts'
 import type { UpstreamEnvironment } from '../../lib/upstream/environment.ts'
 import { Pool, Waiter } from '../../lib/upstream/pool.ts'
 import type { ResolvedAddress } from '../../lib/upstream/resolver.ts'
@@ -23,6 +24,17 @@ export interface Lookup {
 
 const engine = new ParserEngine({ slots: 256 })
 
+export interface SeenDesync {
+  readonly connection: UpstreamConnection
+  readonly kind: DesyncKind
+  readonly bytes: number
+  /** As they were at that moment: numbers of exchanges, and of uses of the connection. */
+  readonly exchange: number | undefined
+  readonly previous: number | undefined
+  readonly uses: number
+  readonly status: number
+}
+
 export class UpstreamStage {
   readonly clock = new VirtualClock()
   readonly wheel: TimerWheel
@@ -32,7 +44,9 @@ export class UpstreamStage {
   readonly lookups: Lookup[] = []
   /** What the resolver answers at once. */
   readonly known = new Map<string, readonly ResolvedAddress[]>()
-  readonly strays: UpstreamConnection[] = []
+  readonly desyncs: SeenDesync[] = []
+  /** Servers whose quarantine began (+) or ended (-), in order. */
+  readonly quarantines: string[] = []
   readonly #windowBytes: number
 
   constructor(options: Omit<ProxyOptions, 'upstreams'> = {}, windowBytes = 1_000_000) {
@@ -59,7 +73,19 @@ export class UpstreamStage {
         this.addresses.push(address)
         return socket
       },
-      onStrayBytes: (connection) => void this.strays.push(connection),
+      onDesync: (connection, kind, bytes) => {
+        const { uses, status, lastUse, previousUse } = connection
+        this.desyncs.push({
+          connection,
+          kind,
+          bytes,
+          uses,
+          status,
+          exchange: lastUse?.exchangeNumber,
+          previous: previousUse?.exchangeNumber,
+        })
+      },
+      onQuarantine: (server, isQuarantined) => void this.quarantines.push(`${isQuarantined ? '+' : '-'}${server}`),
       onFault: fail,
     }
   }
@@ -147,11 +173,30 @@ export class UpstreamStage {
 
 const readBuffer = new SharedReadBuffer(engine.readBuffer)
 
+let exchanges = 0
+let clients = 0
+
+/** A client that counts how often it was taken for the one who put a connection out of step. */
+export class RecordingClient implements RequestingClient {
+  readonly socket = { remote: `192.0.2.1:${++clients}` }
+  suspicions = 0
+
+  retire(): void {
+    this.suspicions++
+  }
+}
+
 /** An exchange that writes down what its connection tells it. */
 export class RecordingUser implements ConnectionUser {
   readonly events: string[] = []
   loss: UpstreamLoss | undefined
   isComplete = false
+  readonly exchangeNumber = ++exchanges
+  readonly client: RecordingClient
+
+  constructor(client = new RecordingClient()) {
+    this.client = client
+  }
 
   onResponseHead(head: ResponseHead): void {
     this.events.push(`head ${head.status}`)
@@ -199,11 +244,23 @@ export class RecordingUser implements ConnectionUser {
 
 /** A request that takes the first connection it can get, and remembers the answer. */
 export class RecordingWaiter extends Waiter {
-  readonly user = new RecordingUser()
+  readonly user: RecordingUser
   connection: UpstreamConnection | undefined
   error: ProxyError | undefined
   /** Answers of the pool. */
   answers = 0
+  readonly #reserves: boolean
+
+  /** `reserves`: what it uses is used by this client only from then on. */
+  constructor(client = new RecordingClient(), reserves = false) {
+    super()
+    this.user = new RecordingUser(client)
+    this.#reserves = reserves
+  }
+
+  override get client(): RecordingClient {
+    return this.user.client
+  }
 
   /** Returns whether there was a connection at once. */
   acquire(pool: Pool, fresh = false): boolean {
@@ -227,6 +284,7 @@ export class RecordingWaiter extends Waiter {
     assert.equal(this.connection, undefined, 'a request gets two connections')
     this.connection = connection
     connection.assign(this.user)
+    if (this.#reserves) connection.reservedFor = this.client
     connection.expect({ toHead: false, offered: [] })
   }
 }

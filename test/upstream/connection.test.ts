@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { DesyncKind } from '../../lib/core/desync.ts'
 import { ConnectionState, type UpstreamConnection } from '../../lib/upstream/connection.ts'
 import type { Pool } from '../../lib/upstream/pool.ts'
 import { RecordingWaiter, UpstreamStage } from '../support/upstream-stage.ts'
@@ -176,14 +177,24 @@ test('a connection that ends with its body is complete with it, and of no furthe
   end(act)
 })
 
-test('stray bytes on an idle connection are reported and end it', () => {
-  for (const stray of ['x', '\r\n', 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n']) {
+test('what an idle connection says is reported as what it is, and ends it', () => {
+  const cases: [string, DesyncKind][] = [
+    ['x', 'idle-bytes'],
+    ['\r\n', 'stray-newlines'],
+    [ok, 'excess-response'],
+    [`\r\n${ok}`, 'excess-response'],
+    ['HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n', 'idle-timeout'],
+  ]
+  for (const [stray, kind] of cases) {
     const act = begin()
     const { stage, pool, connection } = act
     stage.say(0, ok)
     pool.release(connection)
     stage.say(0, stray)
-    assert.deepEqual(stage.strays, [connection])
+    assert.deepEqual(
+      stage.desyncs.map((seen) => [seen.connection, seen.kind, seen.bytes]),
+      [[connection, kind, stray.length]],
+    )
     assert.equal(connection.state, ConnectionState.CLOSED)
     assert(stage.isGone(0))
     assert.deepEqual(pool.stats, { idle: 0, busy: 0, connecting: 0, waiting: 0 })
@@ -193,7 +204,14 @@ test('stray bytes on an idle connection are reported and end it', () => {
 })
 
 test('bytes behind a response are reported and make the connection unfit, together with it or after it', () => {
-  for (const reads of [[`${ok}stray`], [ok, 'stray']]) {
+  const cases: [string[], DesyncKind][] = [
+    [[`${ok}stray`], 'excess-bytes'],
+    [[ok, 'stray'], 'excess-bytes'],
+    [[`${ok}HTTP/`], 'excess-response'],
+    [[`${ok}HTTP/1.1 408 T\r\n`], 'excess-response'],
+    [[ok, '\r\n\n'], 'stray-newlines'],
+  ]
+  for (const [reads, kind] of cases) {
     const act = begin()
     const { stage, pool, waiter, connection } = act
     for (const read of reads) stage.say(0, read)
@@ -201,7 +219,10 @@ test('bytes behind a response are reported and make the connection unfit, togeth
       waiter.user.events.filter((event) => event !== 'turn'),
       ['head 200', 'body ok', 'complete'],
     )
-    assert.deepEqual(stage.strays, [connection])
+    assert.deepEqual(
+      stage.desyncs.map((seen) => seen.kind),
+      [kind],
+    )
     pool.release(connection)
     assert(stage.isGone(0))
     end(act)
@@ -227,7 +248,7 @@ test('an end or a reset of an idle connection takes it out of the pool', () => {
     pool.release(connection)
     stage[leave](0)
     assert.deepEqual(pool.stats, { idle: 0, busy: 0, connecting: 0, waiting: 0 })
-    assert.deepEqual(stage.strays, [])
+    assert.deepEqual(stage.desyncs, [])
     end(act)
   }
 })

@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { ProxyError } from '../../lib/core/errors.ts'
 import type { Pool } from '../../lib/upstream/pool.ts'
-import { RecordingWaiter, UpstreamStage } from '../support/upstream-stage.ts'
+import { RecordingClient, RecordingWaiter, UpstreamStage } from '../support/upstream-stage.ts'
 
 const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'
 const nothing = { idle: 0, busy: 0, connecting: 0, waiting: 0 }
@@ -505,6 +505,12 @@ const connections = 3
 const waiting = 3
 const maxAgeMs = 10_000
 const serverDownMs = 4_000
+const quarantineAfter = 2
+const quarantineMs = 5_000
+const windowMs = 3_000
+/** As long as a connection is kept for one client, and as late as a deadline may be. */
+const reservedMs = 1_000
+const tickMs = 100
 
 /** The pool as plain arrays: numbers are those of sockets, in the order in which they were opened. */
 interface Model {
@@ -517,6 +523,15 @@ interface Model {
   readonly busy: Map<number, number>
   /** Numbers of requests. */
   queue: number[]
+  /** By number of request. */
+  readonly clients: { readonly client: number; readonly reserves: boolean }[]
+  /** By number of socket. */
+  readonly uses: number[]
+  readonly reservedFor: number[]
+  readonly idleSince: number[]
+  proofs: number[]
+  isQuarantined: boolean
+  quarantinedUntil: number
   readonly bornAt: number[]
   downUntil: number
   /** What became of each request: the number of its socket, or why there is none. */
@@ -527,6 +542,7 @@ interface Real {
   readonly stage: UpstreamStage
   readonly pool: Pool
   readonly waiters: RecordingWaiter[]
+  readonly clients: readonly RecordingClient[]
 }
 
 function startAttempts(model: Model, real: Real): void {
@@ -539,14 +555,44 @@ function startAttempts(model: Model, real: Real): void {
 
 function startConnect(model: Model, { stage }: Real): void {
   model.bornAt.push(stage.clock.now())
+  model.uses.push(0)
+  model.reservedFor.push(0)
+  model.idleSince.push(0)
   model.connecting.push(model.opened++)
 }
 
-function serve(model: Model, socket: number): void {
-  const request = model.queue.shift()
-  if (request === undefined) return void model.idle.push(socket)
+function isFor(model: Model, socket: number, request: number): boolean {
+  return model.reservedFor[socket] === 0 || model.reservedFor[socket] === model.clients[request]!.client
+}
+
+function use(model: Model, socket: number, request: number): void {
+  const { client, reserves } = model.clients[request]!
   model.busy.set(socket, request)
-  model.outcomes[request] = socket
+  model.uses[socket]!++
+  if (reserves) model.reservedFor[socket] = client
+}
+
+function serve(model: Model, real: Real, socket: number): void {
+  const [first] = model.queue
+  if (first !== undefined && isFor(model, socket, first)) {
+    model.outcomes[model.queue.shift()!] = socket
+    return use(model, socket, first)
+  }
+  if (model.queue.length > model.resolving + model.connecting.length) return startAttempts(model, real)
+  model.idleSince[socket] = real.stage.clock.now()
+  model.idle.push(socket)
+}
+
+/** A sign that a connection is out of step which no healthy server gives. */
+function prove(model: Model, real: Real): void {
+  const now = real.stage.clock.now()
+  model.proofs = [...model.proofs.filter((at) => at > now - windowMs), now]
+  if (model.closed || model.proofs.length < quarantineAfter) return
+  model.proofs = []
+  model.quarantinedUntil = now + quarantineMs
+  if (model.isQuarantined) return
+  model.isQuarantined = true
+  model.idle = model.idle.filter((socket) => model.uses[socket] === 0)
 }
 
 function failAttempt(model: Model, real: Real): void {
@@ -569,6 +615,7 @@ function compare(model: Model, { stage, pool, waiters }: Real): void {
   assert.equal(stage.lookups.length, model.resolving)
   assert.equal(pool.isDown, stage.clock.now() < model.downUntil)
   assert.equal(pool.isConnectingForAll, stats.connecting >= stats.waiting)
+  assert.equal(pool.desyncStats.isQuarantined, model.isQuarantined)
   const alive = new Set([...model.connecting, ...model.idle, ...model.busy.keys()])
   for (const index of stage.sockets.keys()) assert.equal(stage.isGone(index), !alive.has(index), `socket ${index}`)
   for (const [request, waiter] of waiters.entries()) {
@@ -613,27 +660,37 @@ class PoolCommand implements fc.AsyncCommand<Model, Real> {
   }
 }
 
-function acquire(fresh: boolean): PoolCommand {
+function acquire(fresh: boolean, client: number, reserves: boolean): PoolCommand {
   return new PoolCommand(
-    fresh ? 'acquire fresh' : 'acquire',
-    0,
+    `acquire${fresh ? ' fresh' : ''}${reserves ? ' for itself' : ''}`,
+    client,
     () => true,
     (model, real) => {
       const { stage, pool, waiters } = real
       const request = waiters.length
-      const waiter = new RecordingWaiter()
+      const waiter = new RecordingWaiter(real.clients[client], reserves)
       waiters.push(waiter)
+      model.clients.push({ client, reserves })
       let found: number | undefined
-      while (!fresh && found === undefined && model.idle.length > 0) {
-        const top = model.idle.pop()!
-        if (stage.clock.now() < model.bornAt[top]! + maxAgeMs) found = top
-        else startAttempts(model, real)
+      for (const socket of model.idle.toReversed()) {
+        if (fresh || model.isQuarantined ? model.uses[socket]! > 0 : !isFor(model, socket, request)) continue
+        model.idle.splice(model.idle.indexOf(socket), 1)
+        if (stage.clock.now() >= model.bornAt[socket]! + maxAgeMs) {
+          startAttempts(model, real)
+          continue
+        }
+        found = socket
+        break
       }
       if (found !== undefined) {
-        model.busy.set(found, request)
+        use(model, found, request)
         model.outcomes.push(found)
-        assert.equal(waiter.acquire(pool), true)
+        assert.equal(waiter.acquire(pool, fresh), true)
         return
+      }
+      if (model.idle.length > 0 && model.resolving + model.connecting.length + model.idle.length + model.busy.size >= connections) {
+        model.idle.shift()
+        startAttempts(model, real)
       }
       const size = model.resolving + model.connecting.length + model.idle.length + model.busy.size
       if (size >= connections && model.queue.length - model.resolving - model.connecting.length >= waiting) {
@@ -696,11 +753,11 @@ function connect(index: number): PoolCommand {
     'connect',
     index,
     ({ connecting }) => connecting.length > 0,
-    (model, { stage }) => {
+    (model, real) => {
       const [socket] = model.connecting.splice(index % model.connecting.length, 1)
       model.downUntil = Number.NEGATIVE_INFINITY
-      if (!model.closed || model.queue.length > 0) serve(model, socket!)
-      stage.connect(socket!)
+      if (!model.closed || model.queue.length > 0) serve(model, real, socket!)
+      real.stage.connect(socket!)
     },
   )
 }
@@ -728,8 +785,9 @@ function release(index: number, how: 'well' | 'close' | 'stray' | 'half' | 'ende
       const { stage, pool, waiters } = real
       const [socket, request] = [...model.busy][index % model.busy.size]!
       model.busy.delete(socket)
-      const isFit = how === 'well' && !model.closed && stage.clock.now() < model.bornAt[socket]! + maxAgeMs
-      if (isFit) serve(model, socket)
+      if (how === 'stray') prove(model, real)
+      const isFit = how === 'well' && !model.closed && !model.isQuarantined && stage.clock.now() < model.bornAt[socket]! + maxAgeMs
+      if (isFit) serve(model, real, socket)
       else startAttempts(model, real)
       if (how === 'close') stage.say(socket, 'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
       else if (how === 'half') stage.say(socket, 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf')
@@ -755,6 +813,7 @@ function lose(index: number, state: 'idle' | 'busy', how: 'hangUp' | 'cut' | 'sa
       const user = real.waiters[model.busy.get(socket) ?? -1]?.user
       model.idle = model.idle.filter((other) => other !== socket)
       model.busy.delete(socket)
+      if (how === 'say' && (state === 'idle' || model.uses[socket]! > 1)) prove(model, real)
       startAttempts(model, real)
       if (how === 'say') real.stage.say(socket, 'nonsense\r\n\r\n')
       else real.stage[how](socket)
@@ -768,7 +827,19 @@ function pass(ms: number): PoolCommand {
     'pass',
     ms,
     () => true,
-    (_model, { stage }) => stage.clock.advance(ms),
+    (model, real) => {
+      const { stage } = real
+      stage.clock.advance(ms)
+      const now = stage.clock.now()
+      // A deadline may be a tick late: what lies between is read from what is real.
+      model.idle = model.idle.filter((socket) => {
+        const restedMs = now - model.idleSince[socket]!
+        if (model.reservedFor[socket] === 0 || restedMs < reservedMs) return true
+        return restedMs < reservedMs + tickMs && !stage.isGone(socket)
+      })
+      if (now >= model.quarantinedUntil) model.isQuarantined = now < model.quarantinedUntil + tickMs && real.pool.desyncStats.isQuarantined
+      startAttempts(model, real)
+    },
   )
 }
 
@@ -779,6 +850,8 @@ function close(): PoolCommand {
     () => true,
     (model, real) => {
       model.closed = true
+      // It ends by itself no more.
+      model.quarantinedUntil = Number.POSITIVE_INFINITY
       model.idle = []
       startAttempts(model, real)
       real.pool.close()
@@ -788,10 +861,11 @@ function close(): PoolCommand {
 
 test('whatever happens in whatever order, the pool does what a pool of arrays does', async () => {
   const index = fc.nat(5)
+  const client = fc.integer({ min: 1, max: 3 })
   const events = [
-    fc.boolean().map((fresh) => acquire(fresh)),
-    fc.constant(0).map(() => acquire(false)),
-    fc.constant(0).map(() => acquire(false)),
+    fc.tuple(fc.boolean(), client).map(([fresh, number]) => acquire(fresh, number, false)),
+    client.map((number) => acquire(false, number, false)),
+    client.map((number) => acquire(false, number, true)),
     index.map(cancel),
     index.map(resolve),
     index.map(resolve),
@@ -814,9 +888,15 @@ test('whatever happens in whatever order, the pool does what a pool of arrays do
     fc.asyncProperty(sequences, async ([named, before, after]) => {
       const stage = new UpstreamStage({
         pool: { connections, waiting },
+        desync: { quarantineAfter, window: windowMs, quarantine: quarantineMs },
         timeouts: { upstreamMaxAge: maxAgeMs, upstreamKeepAlive: 600_000, serverDown: serverDownMs, connect: 86_400_000 },
       })
-      const real: Real = { stage, pool: stage.pool(named ? 'app:80' : '10.0.0.1:80'), waiters: [] }
+      const real: Real = {
+        stage,
+        pool: stage.pool(named ? 'app:80' : '10.0.0.1:80'),
+        waiters: [],
+        clients: Array.from({ length: 4 }, () => new RecordingClient()),
+      }
       const model: Model = {
         named,
         closed: false,
@@ -826,6 +906,13 @@ test('whatever happens in whatever order, the pool does what a pool of arrays do
         idle: [],
         busy: new Map(),
         queue: [],
+        clients: [],
+        uses: [],
+        reservedFor: [],
+        idleSince: [],
+        proofs: [],
+        isQuarantined: false,
+        quarantinedUntil: Number.POSITIVE_INFINITY,
         bornAt: [],
         downUntil: Number.NEGATIVE_INFINITY,
         outcomes: [],
