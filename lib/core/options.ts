@@ -42,6 +42,7 @@ export const timeoutTable = {
   halfClose: { default: 30_000, min: 1, max: day, doc: 'one side of a tunnel has ended and the other says nothing' },
   linger: { default: 2_000, min: 0, max: 60_000, doc: 'reading on after a refusal, so that the client sees the answer' },
   drain: { default: 30_000, min: 0, max: day, doc: 'running exchanges may finish after SIGTERM' },
+  drainIdle: { default: 5_000, min: 0, max: day, doc: 'an idle client connection of a worker that is replaced may bring one more request' },
   minRateGrace: { default: 5_000, min: 0, max: day, doc: 'request body time before minRate counts' },
   serverDown: { default: 10_000, min: 0, max: day, doc: 'a server that refuses connections is skipped this long' },
   dnsTtlMin: { default: 1_000, min: 0, max: day, doc: 'shortest time an answer of the resolver is kept' },
