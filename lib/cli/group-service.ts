@@ -5,7 +5,7 @@
 import fs from 'node:fs'
 import { LineWriter } from '../observe/line-writer.ts'
 import { createProxyGroup, type ProxyGroup } from '../workers/proxy-group.ts'
-import { explainListenError } from './explain-system-error.ts'
+import { explainListenError, explainSystemError } from './explain-system-error.ts'
 import type { Settings } from './flags.ts'
 import type { CommandLogger } from './logger.ts'
 import type { Service } from './service.ts'
@@ -79,12 +79,16 @@ export class GroupService implements Service {
     await this.#output?.close()
   }
 
-  #openOutput(path: string): LineWriter {
-    const output: LineWriter = new LineWriter({
-      destination: path === '-' ? 1 : path,
-      onError: (error) => this.#logger.error({ error, destination: path, dropped: output.dropped }, 'access log: lines may be lost'),
-    })
-    return output
+  #openOutput(destination: string): LineWriter {
+    try {
+      const output: LineWriter = new LineWriter({
+        destination: destination === '-' ? 1 : destination,
+        onError: (error) => this.#logger.error({ error, destination, dropped: output.dropped }, 'access log: lines may be lost'),
+      })
+      return output
+    } catch (error) {
+      throw new Error(`cannot open the access log ${destination}: ${explainSystemError(error)}`, { cause: error })
+    }
   }
 }
 

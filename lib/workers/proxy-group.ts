@@ -239,7 +239,7 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
     if (this.#state === GroupState.STOPPED) return
     this.#state = GroupState.STOPPING
     for (const slot of this.#slots) cancelRestart(slot)
-    // First here: from now on a connection is refused, and does not wait in a queue that nobody serves.
+    // As soon as the workers have closed theirs, too, a connection is refused and does not wait in a queue that nobody serves.
     for (const socket of this.#sockets.splice(0)) socket.close()
     for (const worker of this.#workers()) {
       end(worker)
