@@ -11,3 +11,13 @@ export function hasLostTerminal(): boolean {
     return true
   }
 }
+
+/** Ends this process, when all that it had to write is written. */
+export function endProcess(exitCode: number): never {
+  if (hasLostTerminal()) {
+    // As any program ends whose terminal is closed. Node 20 would abort when it restores the settings of a terminal that is gone.
+    process.removeAllListeners('SIGHUP')
+    process.kill(process.pid, 'SIGHUP')
+  }
+  process.exit(exitCode)
+}

@@ -4,6 +4,7 @@ import { GroupMember } from '../workers/group-member.ts'
 import { CommandAccessLog } from './command-access-log.ts'
 import { containFaults } from './contain-faults.ts'
 import { createLogger, type LogFormat, type LogLevel } from './logger.ts'
+import { endProcess } from './terminal.ts'
 
 export interface WorkerPayload {
   readonly logLevel: LogLevel
@@ -12,7 +13,7 @@ export interface WorkerPayload {
 }
 
 const member = await GroupMember.join()
-process.exit(await main())
+endProcess(await main())
 
 async function main(): Promise<number> {
   const { logLevel, logFormat, accessLog: destination } = member.payload as WorkerPayload

@@ -1,11 +1,13 @@
 /** The command with several workers: what their logs say, and what becomes of them when things end that should not. */
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import fs from 'node:fs'
 import http from 'node:http'
 import { describe, test } from 'node:test'
+import { until } from '../support/patience.ts'
 import { RawClient, get as rawGet } from '../support/raw-client.ts'
 import { isMissing, runCommand } from '../support/program.ts'
-import { get, RunningProxy, runToEnd } from '../support/running-command.ts'
+import { get, mainPath, RunningProxy, runToEnd } from '../support/running-command.ts'
 import { SlowOrigin } from '../support/slow-origin.ts'
 import { TemporaryFolder } from '../support/temporary-folder.ts'
 
@@ -108,6 +110,37 @@ test('SIGHUP does not end a single process, and says that there is nothing to do
   proxy.child.process.kill('SIGHUP')
   await proxy.child.said(/there is nothing to reload/)
   assert.equal((await get(proxy.port, '/')).status, 200)
+})
+
+test('SIGHUP from a terminal that was closed ends the command', { skip: isMissing('script') }, async () => {
+  for (const workers of ['1', '2']) {
+    const command = `'${process.execPath}' '${mainPath}' --listen 127.0.0.1:0 --workers ${workers} --log-format json`
+    const terminal = spawn('script', ['-qfc', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] })
+    let shown = ''
+    terminal.stdout.setEncoding('utf8').on('data', (text: string) => (shown += text))
+    const address = (): string | undefined => /"address":"(127[^"]+)"/.exec(shown)?.[1]
+    await until(
+      () => address() !== undefined,
+      () => `the address in ${shown}`,
+    )
+    terminal.kill('SIGKILL')
+    const isGone = async (): Promise<boolean> => {
+      try {
+        ;(await RawClient.connect(address()!)).destroy()
+        return false
+      } catch {
+        return true
+      }
+    }
+    let isOver = false
+    await until(
+      () => {
+        void isGone().then((gone) => (isOver ||= gone))
+        return isOver
+      },
+      () => 'the port to be free',
+    )
+  }
 })
 
 test('SIGINT to the whole group, as a terminal sends it, drains once', async () => {

@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { patiently } from './patience.ts'
 
-const mainPath = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url))
+export const mainPath = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url))
 
 export class RunningCommand {
   readonly process: ChildProcessByStdio<null, Readable, Readable>
