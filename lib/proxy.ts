@@ -127,6 +127,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   readonly #desyncCounts = zeroDesyncCounts()
   /** Prefix of request ids. */
   readonly #instance = `${randomBytes(3).toString('hex')}-`
+  #connectionsWatcher: ((connections: number) => void) | undefined
 
   /** Throws ProxyError ERR_EPROXY_OPTION. */
   constructor({ logger = silentLogger, ...options }: CreateProxyOptions) {
@@ -214,6 +215,25 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     signal?.addEventListener('abort', () => void this.close(), { once: true })
     this.emit('listening', listener.address)
     return { address: listener.address }
+  }
+
+  /**
+   * Leaves new connections to other processes that listen on the same sockets, until `freeAccept`. False, and nothing is held, where that
+   * cannot be done: on a socket of our own.
+   */
+  holdAccept(): boolean {
+    if (this.#listeners.every((listener) => listener.hold())) return true
+    this.freeAccept()
+    return false
+  }
+
+  freeAccept(): void {
+    for (const listener of this.#listeners) listener.free()
+  }
+
+  /** Tells how many client connections there are, after each that comes or goes. One watcher at a time. */
+  watchConnections(watcher: (connections: number) => void): void {
+    this.#connectionsWatcher = watcher
   }
 
   /** Accepts no more, lets running exchanges finish for `graceMs`, then ends what is left. Resolves when nothing is open. */
@@ -333,6 +353,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     let connection: DownstreamConnection | undefined
     acceptSocket(accepted, this.#read, (socket) => (connection = new DownstreamConnection(socket, environment)))
     this.#connections.add(connection!)
+    this.#connectionsWatcher?.(this.#connections.size)
     if (this.listenerCount('connection') > 0) this.#tell(() => this.emit('connection', connection!.socket.remote))
   }
 
@@ -352,6 +373,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
 
   #onConnectionClosed(connection: DownstreamConnection): void {
     this.#connections.delete(connection)
+    this.#connectionsWatcher?.(this.#connections.size)
     if (this.#connections.size > 0) return
     this.#onDrained?.()
     if (!this.#isClosed) return

@@ -3,6 +3,7 @@ import net from 'node:net'
 import { ProxyError } from '../core/errors.ts'
 import { formatAddress, type Address } from '../core/options.ts'
 import type { Accepted } from '../net/sockets.ts'
+import { freeAccept, holdAccept } from '../net/listening-handle.ts'
 import { removeStaleSocket } from '../net/stale-socket.ts'
 import { handlesAvailable, takeHandles } from '../net/stream-handle.ts'
 
@@ -51,6 +52,15 @@ export class Listener {
     const bound = this.#server.address()
     if (wanted.kind === 'unix' || bound === null || typeof bound === 'string') this.#address = formatAddress(wanted)
     else this.#address = formatAddress({ kind: 'tcp', host: bound.address, port: bound.port })
+  }
+
+  /** Leaves new connections to others that have the same socket. False where that cannot be done. */
+  hold(): boolean {
+    return holdAccept(this.#server)
+  }
+
+  free(): void {
+    freeAccept(this.#server)
   }
 
   /** Accepts no more. Connections that were accepted are not touched. */

@@ -7,6 +7,7 @@ import { assert } from '../core/assert.ts'
 import type { ProxyOptions } from '../core/options.ts'
 import type { Logger } from '../observe/logger.ts'
 import type { Proxy } from '../proxy.ts'
+import { AcceptShare } from './accept-share.ts'
 import { beatMs, type FromWorker, type ToWorker, type WorkerStart } from './messages.ts'
 
 export interface MemberHooks {
@@ -24,6 +25,7 @@ export class GroupMember {
   #hooks: MemberHooks = {}
   /** A beat that the primary has not taken yet: it may stand still, and must not fill our memory. */
   #isBeating = false
+  #share: AcceptShare | undefined
   #graceTimer: NodeJS.Timeout | undefined
   #closing: Promise<void> | undefined
   readonly #graceEnd = new AbortController()
@@ -84,6 +86,7 @@ export class GroupMember {
     this.#hooks = hooks
     const closed = new Promise<void>((resolve) => proxy.once('close', resolve))
     for (const { address, fd } of this.#start.sockets) await proxy.listen(address, { fd })
+    this.#share = this.#shareAccept(proxy)
     tell({ kind: 'ready' })
     const beats = setInterval(() => this.#beat(), beatMs)
     await closed
@@ -112,7 +115,23 @@ export class GroupMember {
         return this.#hooks.onReopen?.()
       case 'stats':
         return tell({ kind: 'stats', question: message.question, stats: proxy.stats })
+      case 'level':
+        return this.#share?.onLevel(message.connections)
     }
+  }
+
+  #shareAccept(proxy: Proxy): AcceptShare {
+    const share = new AcceptShare({
+      // One that drains has closed its sockets.
+      hold: () => this.#closing === undefined && proxy.holdAccept(),
+      free: () => {
+        if (this.#closing === undefined) proxy.freeAccept()
+      },
+      report: (connections) => tell({ kind: 'count', connections }),
+      schedule: (ms, callback) => void setTimeout(callback, ms).unref(),
+    })
+    proxy.watchConnections((connections) => share.onConnections(connections))
+    return share
   }
 
   /** Without a primary there is nobody who would replace us or tell us to end: finish, and leave the port to others. */
@@ -134,6 +153,7 @@ export class GroupMember {
   }
 
   #beat(): void {
+    this.#share?.onBeat()
     if (this.#isBeating || this.#proxy === undefined) return
     this.#isBeating = true
     void tellAndWait({ kind: 'beat', stats: this.#proxy.stats }).then(() => (this.#isBeating = false))

@@ -1,4 +1,5 @@
 /** The figures of several workers as those of one proxy. Pure. */
+import { zeroDesyncCounts } from '../core/desync.ts'
 import type { ProxyStats } from '../proxy.ts'
 import type { WorkerState } from './worker-process.ts'
 
@@ -13,7 +14,7 @@ export interface WorkerStats {
 }
 
 export interface GroupStats {
-  /** The sum. Counters (`…Total`) include workers that have ended; of one that ended without a word the last second is missing. */
+  /** The sum. Counters (`…Total`, `desync`) include workers that have ended; of one that ended without a word the last second is missing. */
   readonly total: ProxyStats
   /** Each worker that lives, those that are being replaced included. */
   readonly workers: readonly WorkerStats[]
@@ -28,7 +29,7 @@ export const noStats: ProxyStats = Object.freeze({
   exchangesTotal: 0,
   refusedTotal: 0,
   faultsTotal: 0,
-  strayTotal: 0,
+  desync: Object.freeze(zeroDesyncCounts()),
   deadlines: 0,
   parserSlots: 0,
   parserMemoryBytes: 0,
@@ -36,22 +37,23 @@ export const noStats: ProxyStats = Object.freeze({
 })
 
 export function sumStats(parts: readonly ProxyStats[]): ProxyStats {
-  return parts.reduce((sum, part) => addFigures(sum, part, () => true) as unknown as ProxyStats, noStats)
+  return parts.reduce((sum, part) => addFigures(sum, part) as unknown as ProxyStats, noStats)
 }
 
-/** Of a worker that has ended only what it has counted remains. */
+/** Of a worker that has ended only what it has counted remains, and no word of its servers: an embedded origin has ended with it. */
 export function addCounters(sum: ProxyStats, ended: ProxyStats): ProxyStats {
-  return addFigures(sum, ended, (name) => name.endsWith('Total')) as unknown as ProxyStats
+  const counters = Object.entries(ended).filter(([name]) => name.endsWith('Total') || name === 'desync')
+  return addFigures(sum, Object.fromEntries(counters)) as unknown as ProxyStats
 }
 
-/** Adds numbers name by name, at every depth. */
-function addFigures(sum: object, part: object, isWanted: (name: string) => boolean): Record<string, unknown> {
+/** Adds numbers name by name, at every depth; what is true of one part is true of the sum. */
+function addFigures(sum: object, part: object): Record<string, unknown> {
   const result: Record<string, unknown> = { ...sum }
   for (const [name, value] of Object.entries(part) as [string, unknown][]) {
     const before = result[name]
-    if (typeof value === 'number' && isWanted(name)) result[name] = (typeof before === 'number' ? before : 0) + value
-    else if (typeof value === 'object' && value !== null)
-      result[name] = addFigures(typeof before === 'object' ? (before ?? {}) : {}, value, isWanted)
+    if (typeof value === 'number') result[name] = (typeof before === 'number' ? before : 0) + value
+    else if (typeof value === 'boolean') result[name] = before === true || value
+    else if (typeof value === 'object' && value !== null) result[name] = addFigures(typeof before === 'object' ? (before ?? {}) : {}, value)
   }
   return result
 }

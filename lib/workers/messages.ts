@@ -16,6 +16,8 @@ export type ToWorker =
   /** The access log was moved away. */
   | { readonly kind: 'reopen' }
   | { readonly kind: 'stats'; readonly question: number }
+  /** Client connections of the other workers, on average. */
+  | { readonly kind: 'level'; readonly connections: number }
 
 export type FromWorker =
   /** It accepts connections. */
@@ -25,6 +27,8 @@ export type FromWorker =
   /** Its event loop goes round. The counters are kept for when it ends without a word. */
   | { readonly kind: 'beat'; readonly stats: ProxyStats }
   | { readonly kind: 'stats'; readonly question: number; readonly stats: ProxyStats }
+  /** How many client connections it has. */
+  | { readonly kind: 'count'; readonly connections: number }
   /** It was asked to end by somebody else, and wants to be replaced first. */
   | { readonly kind: 'retire' }
   /** Its last words: counters that do not change any more. */

@@ -96,6 +96,7 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
   #departed = noStats
   #crashesTotal = 0
   #reloadsTotal = 0
+  #isLevelDue = false
   #failure: ProxyError | undefined
   /** Resolves when nothing runs any more. Rejects with ProxyError ERR_EPROXY_WORKER when the group has given up. */
   readonly ended: Promise<void>
@@ -274,6 +275,7 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
       },
       {
         onGone: (gone) => this.#onGone(slot, gone),
+        onCount: () => this.#levelSoon(),
         onRetire: (retiring) => this.#onRetire(slot, retiring),
         onLog: (from, { level, fields, message }) => this.#logger[level]({ worker: from.number, workerPid: from.pid, ...fields }, message),
       },
@@ -281,6 +283,7 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
     worker.ready.then(
       () => {
         this.#logger.debug({ worker: worker.number, workerPid: worker.pid }, `worker ${worker.number} is ready`)
+        this.#levelSoon()
         this.emit('ready', worker.number, worker.pid)
       },
       () => {},
@@ -288,11 +291,34 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
     return worker
   }
 
+  /** Once for all counts that came together. */
+  #levelSoon(): void {
+    if (this.#isLevelDue) return
+    this.#isLevelDue = true
+    setImmediate(() => {
+      this.#isLevelDue = false
+      this.#tellLevels()
+    })
+  }
+
+  /** Tells each worker that accepts what the others have. One that stands still takes nothing, and is not waited for. */
+  #tellLevels(): void {
+    const workers = this.#slots.flatMap(({ worker }) => (worker?.state === WorkerState.READY ? [worker] : []))
+    const awake = workers.filter((worker) => worker.silentMs < 2 * beatMs)
+    const sum = awake.reduce((total, { connections }) => total + connections, 0)
+    for (const worker of awake) {
+      // With no sibling there is nobody to leave anything to.
+      const level = awake.length === 1 ? Number.MAX_SAFE_INTEGER : (sum - worker.connections) / (awake.length - 1)
+      worker.tellLevel(level)
+    }
+  }
+
   #onGone(slot: Slot, worker: WorkerProcess): void {
     const { stats } = worker.lastStats
     if (stats !== undefined) this.#departed = addCounters(this.#departed, stats)
     const wasRetired = this.#retired.delete(worker)
     void worker.gone.then((end) => this.#logEnd(worker, end, wasRetired))
+    this.#levelSoon()
     if (slot.candidate === worker) slot.candidate = undefined
     if (slot.worker === worker) {
       slot.worker = undefined

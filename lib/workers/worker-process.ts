@@ -29,6 +29,8 @@ export interface WorkerEvents {
   onGone(worker: WorkerProcess): void
   /** It wants to be replaced. */
   onRetire(worker: WorkerProcess): void
+  /** `connections` has changed. */
+  onCount(worker: WorkerProcess): void
   onLog(worker: WorkerProcess, line: Extract<FromWorker, { kind: 'log' }>): void
 }
 
@@ -51,6 +53,8 @@ export class WorkerProcess {
   readonly gone: Promise<string>
   /** It has been silent long enough for a line in the log. */
   isSilenceLogged = false
+  /** Client connections, as it told last. */
+  connections = 0
   readonly #events: WorkerEvents
   readonly #child: ChildProcess | undefined
   readonly #startTimer: NodeJS.Timeout
@@ -133,6 +137,11 @@ export class WorkerProcess {
     this.#child?.kill('SIGKILL')
   }
 
+  /** What its siblings have, on average. */
+  tellLevel(connections: number): void {
+    this.#tell({ kind: 'level', connections })
+  }
+
   reopen(): void {
     this.#tell({ kind: 'reopen' })
   }
@@ -208,6 +217,9 @@ export class WorkerProcess {
       case 'beat':
       case 'farewell':
         return this.#keep(message.stats)
+      case 'count':
+        this.connections = message.connections
+        return this.#events.onCount(this)
       case 'stats':
         this.#keep(message.stats)
         return this.#questions.get(message.question)?.(message.stats)
