@@ -242,7 +242,13 @@ async function split(parser: Argv, args: readonly string[]): Promise<Map<string,
 
 function readSettings(values: ReadonlyMap<string, readonly string[]>): Settings {
   const text = (name: string): string | undefined => values.get(name)?.[0]
-  const sections: Record<NumberFlag['section'], Record<string, number>> = { timeouts: {}, limits: {}, pool: {}, desync: {}, supervision: {} }
+  const sections: Record<NumberFlag['section'], Record<string, number>> = {
+    timeouts: {},
+    limits: {},
+    pool: {},
+    desync: {},
+    supervision: {},
+  }
   for (const flag of numberFlags) {
     const value = text(flag.name)
     if (value !== undefined) sections[flag.section][flag.key] = readNumber(flag, value)

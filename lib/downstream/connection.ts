@@ -191,7 +191,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
 
   retire(): void {
     this.isRetired = true
-    this.drain()
+    this.closeIfIdle()
   }
 
   onExchangeEnd(then: AfterExchange): void {

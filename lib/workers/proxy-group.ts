@@ -146,8 +146,8 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
       for (const address of addresses) this.#sockets.push(await SharedSocket.bind(address))
       this.#throwIfStopping()
       this.#startWatch()
-      for (const slot of this.#slots) slot.worker = this.#startWorker(slot)
-      await Promise.all(this.#slots.map((slot) => slot.worker?.ready))
+      const starting = this.#slots.map((slot) => (slot.worker = this.#startWorker(slot)))
+      await Promise.all(starting.map((worker) => worker.ready))
       this.#throwIfStopping()
     } catch (error) {
       this.destroy()

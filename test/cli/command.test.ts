@@ -192,7 +192,7 @@ for (const workers of ['1', '2'])
         .map((line) => JSON.parse(line))
       assert.deepEqual(
         // Of two workers either may answer, and write, first.
-        lines.map(({ method, target, status, term }) => [method, target, status, term]).sort(),
+        lines.map(({ method, target, status, term }) => [method, target, status, term]).sort(([, a], [, b]) => (a < b ? -1 : 1)),
         ['/a', '/b?\\{}', '/c'].map((target) => ['GET', target, 200, '--']),
       )
     })
