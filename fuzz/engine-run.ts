@@ -231,6 +231,7 @@ export class EngineRun {
       responseBatch: new WriteBatch(new BulkBuffers(), 24),
       instance: 'fuzz-',
       isDraining: false,
+      closesIdle: false,
       httpDate: () => 'Sun, 06 Nov 1994 08:49:37 GMT',
       onExchangeEnd: (exchange) => void this.summaries.push(exchange.summarize()),
       onRefusal: () => {},

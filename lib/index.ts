@@ -8,9 +8,12 @@ export {
   type ProxyEvents,
   type ProxyStats,
 } from './proxy.ts'
+export { createProxyGroup, type ProxyGroup, type ProxyGroupEvents, type ProxyGroupOptions } from './workers/proxy-group.ts'
+export { GroupMember, type MemberHooks } from './workers/group-member.ts'
+export type { GroupStats, WorkerStats } from './workers/group-stats.ts'
 export { errorTable, ProxyError, type ApiErrorCode, type ErrorCode, type ErrorRow, type ExchangeErrorCode } from './core/errors.ts'
 export { desyncTable, type DesyncCounts, type DesyncKind, type DesyncRow } from './core/desync.ts'
-export { desyncLimitTable, limitTable, poolTable, timeoutTable } from './core/options.ts'
+export { desyncLimitTable, limitTable, poolTable, supervisionTable, timeoutTable } from './core/options.ts'
 export type {
   DesyncLimits,
   ForwardedMode,
@@ -21,6 +24,7 @@ export type {
   ProxyOptions,
   ReuseAfterBody,
   SocketAccess,
+  Supervision,
   Timeouts,
 } from './core/options.ts'
 export type { DesyncEvent, ExchangeIdentity, QuarantineEvent } from './observe/desync-event.ts'

@@ -56,11 +56,18 @@ export interface CreateProxyOptions extends ProxyOptions {
 export interface ListenOptions {
   /** Abandons listening; also closes the proxy when it fires later. */
   signal?: AbortSignal
+  /** An inherited socket that is bound to the address already; it is the proxy's from here on. */
+  fd?: number
 }
 
 export interface CloseOptions {
   /** How long running exchanges may take. Default: timeouts.drain. */
   graceMs?: number
+  /**
+   * How long clients that are between two requests may send one more, which is answered with `Connection: close`. Default 0: they are
+   * closed at once, and a request that is on its way at that moment is lost. For when somebody else goes on serving.
+   */
+  idleMs?: number
   /** Ends the grace at once. */
   signal?: AbortSignal
 }
@@ -105,7 +112,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   readonly #failures: LogBudget
   readonly #desyncs: LogBudget
   readonly #hints: LogBudget
-  #environment: (DownstreamEnvironment & { isDraining: boolean }) | undefined
+  #environment: (DownstreamEnvironment & { isDraining: boolean; closesIdle: boolean }) | undefined
   #upstreams: UpstreamGroup | undefined
   #origin: EmbeddedOrigin | undefined
   #isDraining = false
@@ -120,6 +127,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   readonly #desyncCounts = zeroDesyncCounts()
   /** Prefix of request ids. */
   readonly #instance = `${randomBytes(3).toString('hex')}-`
+  #connectionsWatcher: ((connections: number) => void) | undefined
 
   /** Throws ProxyError ERR_EPROXY_OPTION. */
   constructor({ logger = silentLogger, ...options }: CreateProxyOptions) {
@@ -189,7 +197,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
    * the address as it can be connected to. Rejects with ProxyError ERR_EPROXY_OPTION, ERR_EPROXY_LISTEN (cause: the system's error) or
    * ERR_EPROXY_STATE.
    */
-  async listen(address: string, { signal }: ListenOptions = {}): Promise<{ readonly address: string }> {
+  async listen(address: string, { signal, fd }: ListenOptions = {}): Promise<{ readonly address: string }> {
     const wanted = parseListenAddress(address)
     if (this.#isDraining) throw new ProxyError('ERR_EPROXY_STATE', 'the proxy is closing')
     await this.#startUpstreams()
@@ -198,7 +206,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       (accepted) => this.#onConnection(accepted),
       (error) => this.#onListenerError(error),
     )
-    await listener.listen(wanted, signal)
+    await listener.listen(wanted, signal, fd)
     if (this.#isDraining) {
       listener.close()
       throw new ProxyError('ERR_EPROXY_STATE', 'the proxy was closed while it began to listen')
@@ -209,9 +217,28 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     return { address: listener.address }
   }
 
+  /**
+   * Leaves new connections to other processes that listen on the same sockets, until `freeAccept`. False, and nothing is held, where that
+   * cannot be done: on a socket of our own.
+   */
+  holdAccept(): boolean {
+    if (this.#listeners.every((listener) => listener.hold())) return true
+    this.freeAccept()
+    return false
+  }
+
+  freeAccept(): void {
+    for (const listener of this.#listeners) listener.free()
+  }
+
+  /** Tells how many client connections there are, after each that comes or goes. One watcher at a time. */
+  watchConnections(watcher: (connections: number) => void): void {
+    this.#connectionsWatcher = watcher
+  }
+
   /** Accepts no more, lets running exchanges finish for `graceMs`, then ends what is left. Resolves when nothing is open. */
-  close({ graceMs = this.#config.timeouts.drain, signal }: CloseOptions = {}): Promise<void> {
-    return (this.#closing ??= this.#drain(graceMs, signal))
+  close({ graceMs = this.#config.timeouts.drain, idleMs = 0, signal }: CloseOptions = {}): Promise<void> {
+    return (this.#closing ??= this.#drain(graceMs, idleMs, signal))
   }
 
   /** Ends everything at once; running exchanges are cut. */
@@ -227,10 +254,12 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     return this.close()
   }
 
-  async #drain(graceMs: number, signal: AbortSignal | undefined): Promise<void> {
+  async #drain(graceMs: number, idleMs: number, signal: AbortSignal | undefined): Promise<void> {
+    let cancelIdle = (): void => {}
     if (!this.#isClosed) {
       this.#stopAccepting()
-      for (const connection of [...this.#connections]) connection.drain()
+      if (idleMs === 0) this.#closeIdle()
+      else cancelIdle = systemClock.schedule(idleMs, () => this.#closeIdle())
     }
     if (!this.#isClosed && this.#connections.size > 0 && graceMs > 0 && signal?.aborted !== true) {
       await new Promise<void>((resolve) => {
@@ -242,6 +271,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
         }
       })
     }
+    cancelIdle()
     this.destroy()
     // A socket that was destroyed closes in a later turn of the loop.
     if (this.#connections.size > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve))
@@ -251,7 +281,14 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     this.#isDraining = true
     if (this.#environment !== undefined) this.#environment.isDraining = true
     for (const listener of this.#listeners) listener.close()
+  }
+
+  /** From here on every connection ends with the exchange that is on. */
+  #closeIdle(): void {
+    if (this.#isClosed) return
+    if (this.#environment !== undefined) this.#environment.closesIdle = true
     this.#upstreams?.close()
+    for (const connection of [...this.#connections]) connection.closeIfIdle()
   }
 
   #finish(): void {
@@ -289,6 +326,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       instance: this.#instance,
       // A plain field, not a getter: V8 keeps an object literal with an accessor as a hash table, and this one is read all the time.
       isDraining: false,
+      closesIdle: false,
       httpDate: () => this.#date.now(),
       onExchangeEnd: (exchange) => {
         this.#exchangesTotal++
@@ -315,6 +353,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     let connection: DownstreamConnection | undefined
     acceptSocket(accepted, this.#read, (socket) => (connection = new DownstreamConnection(socket, environment)))
     this.#connections.add(connection!)
+    this.#connectionsWatcher?.(this.#connections.size)
     if (this.listenerCount('connection') > 0) this.#tell(() => this.emit('connection', connection!.socket.remote))
   }
 
@@ -334,6 +373,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
 
   #onConnectionClosed(connection: DownstreamConnection): void {
     this.#connections.delete(connection)
+    this.#connectionsWatcher?.(this.#connections.size)
     if (this.#connections.size > 0) return
     this.#onDrained?.()
     if (!this.#isClosed) return

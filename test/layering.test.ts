@@ -11,6 +11,7 @@ import { blankComments, listFiles, readText } from './support/source-tree.ts'
 const layers: readonly (readonly string[])[] = [
   ['lib/cli'],
   ['lib/index.ts'],
+  ['lib/workers'],
   ['lib/proxy.ts'],
   ['lib/origin', 'lib/downstream'],
   ['lib/exchange'],

@@ -2,6 +2,8 @@
 
 import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { ProxyError } from '../core/errors.ts'
+import { formatAddress, parseListenAddress } from '../core/options.ts'
 
 /** `address` is the listen address as the user wrote it, when it is about one. */
 export function explainSystemError(error: unknown, address = ''): string {
@@ -41,6 +43,13 @@ export function explainSystemError(error: unknown, address = ''): string {
     default:
       return message ?? String(error)
   }
+}
+
+/** A start that failed because of one of the addresses, as the user wrote them; anything else is left as it is. */
+export function explainListenError(error: unknown, addresses: readonly string[]): unknown {
+  if (!(error instanceof ProxyError) || error.code !== 'ERR_EPROXY_LISTEN') return error
+  const address = addresses.find((text) => error.message.startsWith(`cannot listen on ${formatAddress(parseListenAddress(text))}: `)) ?? ''
+  return new Error(`cannot listen on ${address}: ${explainSystemError(error.cause ?? error, address)}`, { cause: error })
 }
 
 function isPrivilegedPort(address: string): boolean {

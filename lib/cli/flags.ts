@@ -9,11 +9,13 @@ import {
   parseListenAddress,
   parseUpstreamAddress,
   resolveOptions,
+  workersMax,
   type ForwardedMode,
   type HalfClosedClients,
   type SocketAccess,
   type ProxyOptions,
   type ReuseAfterBody,
+  type Supervision,
 } from '../core/options.ts'
 import { logFormats, logLevels, type LogFormat, type LogLevel } from './logger.ts'
 import { numberFlags, readNumber, type NumberFlag } from './option-tables.ts'
@@ -22,6 +24,8 @@ import { suggest } from './suggest.ts'
 export interface Settings {
   readonly listen: readonly string[]
   readonly options: ProxyOptions
+  readonly workers: number | 'auto'
+  readonly supervision: Partial<Supervision>
   readonly logLevel: LogLevel
   readonly logFormat: LogFormat
   /** A path, '-' for standard output, undefined for none. */
@@ -45,7 +49,7 @@ export async function readCommandLine(args: readonly string[], columns = 100): P
 
 interface Flag {
   readonly name: string
-  readonly group: 'Listener' | 'Upstream' | 'Timers' | 'Limits' | 'Forwarding' | 'Logs' | 'Other'
+  readonly group: 'Listener' | 'Upstream' | 'Timers' | 'Limits' | 'Workers' | 'Forwarding' | 'Logs' | 'Other'
   readonly doc: string
   readonly defaultText?: string
   /** A switch has no value. */
@@ -79,6 +83,12 @@ const flags: readonly Flag[] = [
     group: 'Other',
     doc: `how sockets are driven: ${socketAccesses.join(' or ')}; handles are cheaper, streams use public interfaces of node only`,
     defaultText: 'handles',
+  },
+  {
+    name: 'workers',
+    group: 'Workers',
+    doc: 'processes that serve, each with an event loop of its own: a number, or auto for one each core',
+    defaultText: 'auto',
   },
   {
     name: 'upstream',
@@ -232,7 +242,13 @@ async function split(parser: Argv, args: readonly string[]): Promise<Map<string,
 
 function readSettings(values: ReadonlyMap<string, readonly string[]>): Settings {
   const text = (name: string): string | undefined => values.get(name)?.[0]
-  const sections: Record<NumberFlag['section'], Record<string, number>> = { timeouts: {}, limits: {}, pool: {}, desync: {} }
+  const sections: Record<NumberFlag['section'], Record<string, number>> = {
+    timeouts: {},
+    limits: {},
+    pool: {},
+    desync: {},
+    supervision: {},
+  }
   for (const flag of numberFlags) {
     const value = text(flag.name)
     if (value !== undefined) sections[flag.section][flag.key] = readNumber(flag, value)
@@ -249,9 +265,10 @@ function readSettings(values: ReadonlyMap<string, readonly string[]>): Settings 
   for (const address of listen) inWordsOf('listen', () => parseListenAddress(address))
   const upstreams = values.get('upstream') ?? []
   for (const address of upstreams) inWordsOf('upstream', () => parseUpstreamAddress(address))
+  const { supervision, ...numbers } = sections
   const options: ProxyOptions = {
     upstreams,
-    ...sections,
+    ...numbers,
     ...(via === undefined ? {} : { via }),
     ...(forwarded === undefined ? {} : { forwarded }),
     ...(halfClosedClients === undefined ? {} : { halfClosedClients }),
@@ -262,10 +279,19 @@ function readSettings(values: ReadonlyMap<string, readonly string[]>): Settings 
   return {
     listen,
     options,
+    workers: readWorkers(text('workers')),
+    supervision,
     logLevel: readChoice('log-level', text('log-level'), logLevels) ?? 'info',
     logFormat: readChoice('log-format', text('log-format'), logFormats) ?? 'auto',
     accessLog,
   }
+}
+
+function readWorkers(value = 'auto'): number | 'auto' {
+  if (value === 'auto') return value
+  const count = Number(value)
+  if (/^[0-9]+$/.test(value) && count >= 1 && count <= workersMax) return count
+  throw misuse(`--workers must be auto or a whole number from 1 to ${workersMax}, not ${quote(value)}`)
 }
 
 function readChoice<T extends string>(name: string, value: string | undefined, choices: readonly T[]): T | undefined {

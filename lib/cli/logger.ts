@@ -18,7 +18,8 @@ export interface CommandLogger extends Logger {
   close(): Promise<void>
 }
 
-export async function createLogger(level: LogLevel, format: LogFormat): Promise<CommandLogger> {
+/** `everyLine` are fields that stand in each. */
+export async function createLogger(level: LogLevel, format: LogFormat, everyLine: object = {}): Promise<CommandLogger> {
   const writer = new LineWriter({ destination: 2 })
   const formatLine = await chooseFormat(format)
   const write = (line: string): void => {
@@ -29,7 +30,7 @@ export async function createLogger(level: LogLevel, format: LogFormat): Promise<
   const logger = pino(
     {
       level,
-      base: { pid: process.pid },
+      base: { pid: process.pid, ...everyLine },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: pino.stdSerializers.err, error: pino.stdSerializers.err },

@@ -6,9 +6,10 @@
  */
 import fs from 'node:fs'
 import { readCommandLine } from './flags.ts'
+import { endProcess } from './terminal.ts'
 
 const exitCode = await main(process.argv.slice(2))
-process.exit(exitCode)
+endProcess(exitCode)
 
 async function main(args: readonly string[]): Promise<number> {
   try {

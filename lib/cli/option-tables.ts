@@ -5,15 +5,15 @@
 import { ruleTable } from '../../native-free-parser/index.ts'
 import { desyncTable } from '../core/desync.ts'
 import { errorTable, ProxyError } from '../core/errors.ts'
-import { desyncLimitTable, limitTable, poolTable, timeoutTable, type NumberRow } from '../core/options.ts'
+import { desyncLimitTable, limitTable, poolTable, supervisionTable, timeoutTable, type NumberRow } from '../core/options.ts'
 import { formatDuration, formatSize, parseDuration, parseSize } from '../core/units.ts'
 
 /** A flag with a number, from one row. */
 export interface NumberFlag {
   /** Without the dashes. */
   readonly name: string
-  /** Where its value goes: `options[section][key]`. */
-  readonly section: 'timeouts' | 'limits' | 'pool' | 'desync'
+  /** Where its value goes: `options[section][key]`, `supervision[key]`. */
+  readonly section: 'timeouts' | 'limits' | 'pool' | 'desync' | 'supervision'
   readonly key: string
   readonly row: NumberRow
   readonly defaultText: string
@@ -24,6 +24,7 @@ export const numberFlags: readonly NumberFlag[] = [
   ...toFlags('limits', 'limit', 'Limits', limitTable),
   ...toFlags('pool', 'pool', 'Upstream', poolTable),
   ...toFlags('desync', 'desync', 'Upstream', desyncLimitTable),
+  ...toFlags('supervision', 'worker', 'Workers', supervisionTable),
 ]
 
 /** The number in the unit of the row. Throws ProxyError ERR_EPROXY_OPTION, in words of the flag. */
@@ -44,7 +45,7 @@ export function readNumber(flag: NumberFlag, text: string): number {
   return value
 }
 
-export const tableNames = ['timers', 'limits', 'pool', 'desync', 'signs', 'errors', 'rules'] as const
+export const tableNames = ['timers', 'limits', 'pool', 'desync', 'signs', 'workers', 'errors', 'rules'] as const
 export type TableName = (typeof tableNames)[number]
 
 /** A Markdown table without a newline at its end. */
@@ -63,6 +64,8 @@ export function renderTable(name: TableName): string {
         ['Kind', 'Is', 'What'],
         Object.entries(desyncTable).map(([kind, row]) => [`\`${kind}\``, row.isEvidence ? 'a proof' : 'a hint', row.doc]),
       )
+    case 'workers':
+      return renderFlags('supervision')
     case 'errors':
       return renderRows(
         ['Code', 'Status', 'Side', 'Termination', 'Meaning'],
@@ -99,11 +102,12 @@ function renderRows(head: readonly string[], rows: readonly (readonly string[])[
   return [title, renderRow(widths.map((width) => '-'.repeat(width))), ...lines].join('\n')
 }
 
-type Row = Pick<NumberRow, 'default' | 'min' | 'max' | 'doc'> & Partial<Pick<NumberRow, 'unit'>>
+type Row = Pick<NumberRow, 'default' | 'min' | 'max' | 'doc'> & Partial<Pick<NumberRow, 'unit' | 'divided'>>
 
 function toFlags(section: NumberFlag['section'], prefix: string, group: NumberRow['group'], table: Record<string, Row>): NumberFlag[] {
   return Object.entries(table).map(([key, given]) => {
-    const row: NumberRow = { unit: 'ms', ...given, group }
+    const doc = given.divided === true ? `${given.doc}; divided among the workers` : given.doc
+    const row: NumberRow = { unit: 'ms', ...given, doc, group }
     return { name: `${prefix}-${toKebabCase(key)}`, section, key, row, defaultText: format(row.unit, row.default) }
   })
 }

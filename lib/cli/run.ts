@@ -1,82 +1,58 @@
 /**
- * The life of the running command: log and access log are opened, the proxy listens, a signal drains it, a second one ends it at once.
- * It decides about exit codes and words; the proxy itself knows nothing of signals, files or terminals.
+ * The life of the running command: the log is opened, the service starts, a signal drains it, a second one ends it at once. It decides
+ * about exit codes and words; whether one process serves or several is the service's business.
  */
-import { AccessLog } from '../observe/access-log.ts'
-import { createProxy, type Proxy } from '../index.ts'
 import { formatDuration } from '../core/units.ts'
-import { ProxyError } from '../core/errors.ts'
 import { timeoutTable } from '../core/options.ts'
+import { resolveWorkers } from '../workers/proxy-group.ts'
 import type { Settings } from './flags.ts'
-import { explainSystemError } from './explain-system-error.ts'
+import { containFaults } from './contain-faults.ts'
+import { hasLostTerminal } from './terminal.ts'
 import { createLogger, type CommandLogger } from './logger.ts'
+import type { Service } from './service.ts'
 
 type StopSignal = 'SIGTERM' | 'SIGINT'
 const signalExitCodes = { SIGINT: 130, SIGTERM: 143 } as const satisfies Record<StopSignal, number>
 
-/** Resolves with the exit code when the proxy has stopped. Throws an Error in words for people when it cannot run. */
+/** Resolves with the exit code when the service has stopped. Throws an Error in words for people when it cannot run. */
 export async function run(settings: Settings): Promise<number> {
   const logger = await createLogger(settings.logLevel, settings.logFormat)
-  const accessLog = openAccessLog(settings.accessLog, logger)
-  const proxy = createProxy({ ...settings.options, logger })
-  if (accessLog !== undefined) proxy.on('exchange', (summary) => accessLog.write(summary))
   const faults = containFaults(logger)
-  const stop = awaitStopSignal(proxy, logger)
-  const onReopen = (): void => {
-    void accessLog
-      ?.reopen()
-      .then((isNew) =>
-        isNew ? logger.info({}, 'access log reopened') : logger.warn({}, 'access log: cannot be reopened, the old file stays in use'),
-      )
-  }
-  // Also without an access log: the default action of this signal is to kill.
-  process.on('SIGUSR2', onReopen)
+  const service = await createService(settings, logger)
+  const stop = awaitStopSignal(service, logger)
   try {
-    await listenOnAll(proxy, settings, logger)
+    announce(await service.listen(), settings, service.workers, logger)
     faults.isServing = true
-    const signal = await stop
+    const signal = await Promise.race([stop, service.failed])
     const drainMs = settings.options.timeouts?.drain ?? timeoutTable.drain.default
     logger.info({ signal }, `stopping: running exchanges have ${formatDuration(drainMs)} to finish, a second signal ends them`)
-    await proxy.close()
-    logger.info({}, 'stopped')
+    logger.info(await service.close(), 'stopped')
   } catch (error) {
-    proxy.destroy()
+    await service.destroy()
     throw error
   } finally {
-    process.off('SIGUSR2', onReopen)
-    await accessLog?.close()
-    if (accessLog !== undefined && accessLog.dropped > 0)
-      logger.warn({ dropped: accessLog.dropped }, 'lines of the access log were dropped')
+    await service.dispose()
     await logger.close()
   }
   return 0
 }
 
-function openAccessLog(destination: string | undefined, logger: CommandLogger): AccessLog | undefined {
-  if (destination === undefined) return undefined
-  try {
-    const log: AccessLog = new AccessLog({
-      destination,
-      onError: (error) => logger.error({ error, destination, dropped: log.dropped }, 'access log: lines may be lost'),
-    })
-    return log
-  } catch (error) {
-    throw new Error(`cannot open the access log ${destination}: ${explainSystemError(error)}`, { cause: error })
+/** Alone, the proxy is in this process; otherwise this one only looks after those that serve, and need not load the engine. */
+async function createService(settings: Settings, logger: CommandLogger): Promise<Service> {
+  const workers = resolveWorkers(settings.workers)
+  if (workers === 1) {
+    const { SingleService } = await import('./single-service.ts')
+    return new SingleService(settings, logger)
   }
+  const { GroupService } = await import('./group-service.ts')
+  return new GroupService(settings, workers, logger)
 }
 
-async function listenOnAll(proxy: Proxy, settings: Settings, logger: CommandLogger): Promise<void> {
+function announce(addresses: readonly string[], settings: Settings, workers: number, logger: CommandLogger): void {
   const { upstreams = [] } = settings.options
-  const addresses: string[] = []
-  for (const wanted of settings.listen) {
-    try {
-      const { address } = await proxy.listen(wanted)
-      addresses.push(address)
-      logger.info({ address, upstreams: upstreams.length === 0 ? 'embedded origin' : upstreams }, `listening on ${address}`)
-    } catch (error) {
-      if (!(error instanceof ProxyError) || error.code !== 'ERR_EPROXY_LISTEN') throw error
-      throw new Error(`cannot listen on ${wanted}: ${explainSystemError(error.cause ?? error, wanted)}`, { cause: error })
-    }
+  for (const address of addresses) {
+    const fields = { address, upstreams: upstreams.length === 0 ? 'embedded origin' : upstreams, workers }
+    logger.info(fields, `listening on ${address}`)
   }
   const url = addresses.map(toUrl).find((candidate) => candidate !== undefined)
   if (process.stderr.isTTY && url !== undefined) logger.info({}, `try: curl ${url}`)
@@ -90,42 +66,29 @@ function toUrl(address: string): string | undefined {
   return `http://${['', '0.0.0.0', '[::]', '127.0.0.1', '[::1]'].includes(host) ? 'localhost' : host}:${match[2]}/`
 }
 
-/** Resolves at the first signal; the second one ends the process without waiting for anybody. */
-function awaitStopSignal(proxy: Proxy, logger: CommandLogger): Promise<StopSignal> {
+/**
+ * Resolves at the first signal that ends; the second one ends the process without waiting for anybody. The other signals are taken from
+ * here on, too: their default action is to kill.
+ */
+function awaitStopSignal(service: Service, logger: CommandLogger): Promise<StopSignal> {
   return new Promise((resolve) => {
     let isStopping = false
-    const onSignal = (signal: NodeJS.Signals): void => {
-      if (signal !== 'SIGINT' && signal !== 'SIGTERM') return
+    const onStop = (signal: StopSignal): void => {
       if (!isStopping) {
         isStopping = true
         return resolve(signal)
       }
       logger.warn({ signal }, 'second signal: ending at once')
-      proxy.destroy()
       // One turn of the loop lets the exchanges that were cut reach the access log, which is written at exit.
-      setImmediate(() => process.exit(signalExitCodes[signal]))
+      void service.destroy().then(() => setImmediate(() => process.exit(signalExitCodes[signal])))
     }
-    process.on('SIGINT', onSignal)
-    process.on('SIGTERM', onSignal)
+    process.on('SIGINT', onStop)
+    process.on('SIGTERM', onStop)
+    process.on('SIGUSR2', () => service.reopen())
+    process.on('SIGHUP', () => {
+      // Who closes the window wants it to end; a reload would leave it behind, with the port.
+      if (hasLostTerminal()) onStop('SIGTERM')
+      else if (!isStopping) service.reload()
+    })
   })
-}
-
-/**
- * An exception of our own that no connection contained is logged and the process goes on serving: every connection but one is most
- * likely sound, and one bad request must not end them all. Before the proxy serves there is nothing to save, and the start fails.
- */
-function containFaults(logger: CommandLogger): { isServing: boolean } {
-  const state = { isServing: false }
-  let count = 0
-  let lastLoggedMs = -Infinity
-  process.on('uncaughtException', (error, origin) => {
-    count += 1
-    // A fault that comes back on every turn of the loop must not fill the disk with stacks. The counter tells how many were left out.
-    const now = performance.now()
-    if (state.isServing && now - lastLoggedMs < 1_000) return
-    lastLoggedMs = now
-    logger.fatal({ err: error, origin, count }, state.isServing ? 'uncaught exception, serving goes on' : 'uncaught exception at start')
-    if (!state.isServing) process.exit(1)
-  })
-  return state
 }

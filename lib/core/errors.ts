@@ -47,7 +47,7 @@ export const errorTable = {
 
 export type ExchangeErrorCode = keyof typeof errorTable
 /** Codes that reach the user of the library as a rejection, never a client. */
-export type ApiErrorCode = 'ERR_EPROXY_OPTION' | 'ERR_EPROXY_LISTEN' | 'ERR_EPROXY_STATE'
+export type ApiErrorCode = 'ERR_EPROXY_OPTION' | 'ERR_EPROXY_LISTEN' | 'ERR_EPROXY_STATE' | 'ERR_EPROXY_WORKER'
 export type ErrorCode = ExchangeErrorCode | ApiErrorCode
 
 /** `code` is stable API; `message` is not. `cause` keeps the system's error. */

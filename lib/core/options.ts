@@ -13,9 +13,11 @@ export interface NumberRow {
   readonly max: number
   readonly unit: 'ms' | 'bytes' | 'bytes/s' | 'count'
   /** Heading in --help and in the README. */
-  readonly group: 'Timers' | 'Limits' | 'Upstream'
+  readonly group: 'Timers' | 'Limits' | 'Upstream' | 'Workers'
   /** One line, shown in --help and in the README. */
   readonly doc: string
+  /** Of all workers together: each gets its share. Everything else holds for one connection, message or worker. */
+  readonly divided?: true
 }
 
 const hour = 3_600_000
@@ -42,6 +44,7 @@ export const timeoutTable = {
   halfClose: { default: 30_000, min: 1, max: day, doc: 'one side of a tunnel has ended and the other says nothing' },
   linger: { default: 2_000, min: 0, max: 60_000, doc: 'reading on after a refusal, so that the client sees the answer' },
   drain: { default: 30_000, min: 0, max: day, doc: 'running exchanges may finish after SIGTERM' },
+  drainIdle: { default: 5_000, min: 0, max: day, doc: 'an idle client connection of a worker that is replaced may bring one more request' },
   minRateGrace: { default: 5_000, min: 0, max: day, doc: 'request body time before minRate counts' },
   serverDown: { default: 10_000, min: 0, max: day, doc: 'a server that refuses connections is skipped this long' },
   dnsTtlMin: { default: 1_000, min: 0, max: day, doc: 'shortest time an answer of the resolver is kept' },
@@ -65,21 +68,35 @@ export const limitTable = {
   trailerBytes: { default: 8_192, min: 2, max: 1_048_576, unit: 'bytes', doc: 'trailer section of a message' },
   interimResponses: { default: 16, min: 0, max: 1_000, unit: 'count', doc: '1xx responses before the final one' },
   interimBytes: { default: 65_536, min: 0, max: 16_777_216, unit: 'bytes', doc: 'bytes of all 1xx responses before the final one' },
-  connections: { default: 10_000, min: 1, max: 1_000_000, unit: 'count', doc: 'client connections' },
+  connections: { default: 10_000, min: 1, max: 1_000_000, unit: 'count', doc: 'client connections', divided: true },
   lingerBytes: { default: 262_144, min: 0, max: 1_073_741_824, unit: 'bytes', doc: 'read and thrown away after a refusal' },
   replayBytes: { default: 65_536, min: 0, max: 1_048_576, unit: 'bytes', doc: 'request bytes kept for one retry on a fresh connection' },
   minRate: { default: 240, min: 0, max: 1_073_741_824, unit: 'bytes/s', doc: 'slowest average of a request body, 0 = any; 408' },
   turnMessages: { default: 32, min: 1, max: 100_000, unit: 'count', doc: 'pipelined requests of one client handled before others get a turn' },
   turnBytes: { default: 1_048_576, min: 65_536, max: 1_073_741_824, unit: 'bytes', doc: 'bytes of one peer handled before others get a turn' },
-} as const satisfies Record<string, Pick<NumberRow, 'default' | 'min' | 'max' | 'unit' | 'doc'>>
+} as const satisfies Record<string, Pick<NumberRow, 'default' | 'min' | 'max' | 'unit' | 'doc' | 'divided'>>
 
 /** The pool of connections to each upstream server. */
 // oxfmt-ignore
 export const poolTable = {
-  connections: { default: 256, min: 1, max: 65_536, unit: 'count', doc: 'connections to one upstream server' },
-  waiting: { default: 1_024, min: 0, max: 1_000_000, unit: 'count', doc: 'requests that wait for a connection to one upstream server; then 503' },
+  connections: { default: 256, min: 1, max: 65_536, unit: 'count', doc: 'connections to one upstream server', divided: true },
+  waiting: { default: 1_024, min: 0, max: 1_000_000, unit: 'count', doc: 'requests that wait for a connection to one upstream server; then 503', divided: true },
   attempts: { default: 3, min: 1, max: 16, unit: 'count', doc: 'servers tried for one request when connecting fails' },
-} as const satisfies Record<string, Pick<NumberRow, 'default' | 'min' | 'max' | 'unit' | 'doc'>>
+} as const satisfies Record<string, Pick<NumberRow, 'default' | 'min' | 'max' | 'unit' | 'doc' | 'divided'>>
+
+/** More worker processes than this are a typing error. */
+export const workersMax = 1_024
+
+/** How several worker processes are looked after. Milliseconds. */
+// oxfmt-ignore
+export const supervisionTable = {
+  start: { default: 20_000, min: 100, max: 600_000, doc: 'a new worker has to be ready' },
+  hang: { default: 5_000, min: 2_000, max: day, doc: 'a worker whose event loop stands still this long is logged' },
+  kill: { default: 30_000, min: 0, max: day, doc: 'a worker whose event loop stands still this long is killed and replaced; 0 = never' },
+  restartMin: { default: 100, min: 1, max: day, doc: 'wait before a worker that ended is replaced; doubled while new ones end, too' },
+  restartMax: { default: 30_000, min: 1, max: day, doc: 'longest such wait' },
+  retire: { default: hour, min: 0, max: 7 * day, doc: 'running exchanges and tunnels of a worker that was replaced by SIGHUP may finish' },
+} as const satisfies Record<string, Pick<NumberRow, 'default' | 'min' | 'max' | 'doc'>>
 
 /** When connections to an upstream server that are out of step are not reused at all. Durations in milliseconds. */
 // oxfmt-ignore
@@ -93,6 +110,7 @@ export type Timeouts = { readonly [K in keyof typeof timeoutTable]: number }
 export type Limits = { readonly [K in keyof typeof limitTable]: number }
 export type PoolLimits = { readonly [K in keyof typeof poolTable]: number }
 export type DesyncLimits = { readonly [K in keyof typeof desyncLimitTable]: number }
+export type Supervision = { readonly [K in keyof typeof supervisionTable]: number }
 
 /** Where a socket listens or connects. */
 export type Address =
@@ -228,6 +246,11 @@ export function resolveOptions(given: ProxyOptions, via: string): ProxyConfig {
     halfClosedClients,
     socketAccess,
   })
+}
+
+/** Checks and completes the times of `supervisionTable`. Throws ProxyError ERR_EPROXY_OPTION. */
+export function resolveSupervision(given: Partial<Supervision> | undefined): Supervision {
+  return resolveNumbers(supervisionTable, given, 'supervision')
 }
 
 /** `[http://]host:port`, `[v6]:port`, `host` (port 80) or `unix:path`. Throws ProxyError ERR_EPROXY_OPTION. */

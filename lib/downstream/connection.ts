@@ -89,8 +89,8 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
     return this.#state
   }
 
-  /** Stops as soon as the running exchange allows. */
-  drain(): void {
+  /** Stops when it is between two requests. */
+  closeIfIdle(): void {
     if (this.#state === ConnectionState.IDLE && this.#ahead === undefined) this.#linger()
   }
 
@@ -191,7 +191,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
 
   retire(): void {
     this.isRetired = true
-    this.drain()
+    this.closeIfIdle()
   }
 
   onExchangeEnd(then: AfterExchange): void {
@@ -204,7 +204,8 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
     if (then === 'reset') return this.#reset()
     // With nothing left to send and nothing left to come there is no reset that a lingering close would have to avoid.
     if (then === 'done' && this.#bodyBytes === 0 && this.#ahead === undefined && this.socket.unsentBytes === 0) return this.#destroy()
-    if (then !== 'next' || this.isRetired || this.#environment.isDraining) return this.#linger()
+    // A client that was not told of the end by its last response may have the next request on its way: it is closed with the idle ones.
+    if (then !== 'next' || this.isRetired || this.#environment.closesIdle) return this.#linger()
     this.#to(ConnectionState.IDLE)
     this.hold.free(HoldReason.NO_SINK)
     this.hold.free(HoldReason.SINK_FULL)

@@ -16,6 +16,8 @@ export interface DownstreamEnvironment extends ExchangeEnvironment {
   /** Parsers and exchanges that no connection needs at this moment: most connections wait most of the time. */
   readonly parsers: Spares<MessageParser<'request'>>
   readonly exchanges: Spares<Exchange>
+  /** The proxy is stopping and does not wait for clients that are between two requests. */
+  readonly closesIdle: boolean
   /** Exactly once for each connection. */
   onConnectionClosed(connection: DownstreamConnection): void
   /** Runs work of a connection outside any event of its socket; what it throws stays with that connection. */

@@ -1,13 +1,18 @@
-/** One listening socket: accepts, counts nothing, decides nothing. Stale socket files are removed, live ones are left alone. */
-import { lstat, unlink } from 'node:fs/promises'
+/** One listening socket: accepts, counts nothing, decides nothing. It binds a socket of its own, or takes over one that is bound already. */
 import net from 'node:net'
 import { ProxyError } from '../core/errors.ts'
 import { formatAddress, type Address } from '../core/options.ts'
 import type { Accepted } from '../net/sockets.ts'
+import { freeAccept, holdAccept } from '../net/listening-handle.ts'
+import { removeStaleSocket } from '../net/stale-socket.ts'
 import { handlesAvailable, takeHandles } from '../net/stream-handle.ts'
 
 /** Connections that the kernel keeps for us while we are busy. */
 const backlog = 4_096
+
+interface FdServer {
+  listen(options: { readonly fd: number }, backlog: number): unknown
+}
 
 export class Listener {
   readonly #server: net.Server
@@ -31,12 +36,12 @@ export class Listener {
     return this.#address
   }
 
-  /** Rejects with ProxyError ERR_EPROXY_LISTEN; its cause is the system's error. */
-  async listen(wanted: Address, signal?: AbortSignal): Promise<void> {
+  /** `fd` is a socket that is bound to that address. Rejects with ProxyError ERR_EPROXY_LISTEN; its cause is the system's error. */
+  async listen(wanted: Address, signal?: AbortSignal, fd?: number): Promise<void> {
     try {
       signal?.throwIfAborted()
-      if (wanted.kind === 'unix') await removeStaleSocket(wanted.path)
-      await this.#bind(wanted, signal)
+      if (wanted.kind === 'unix' && fd === undefined) await removeStaleSocket(wanted.path)
+      await this.#bind(wanted, signal, fd)
     } catch (error) {
       throw new ProxyError(
         'ERR_EPROXY_LISTEN',
@@ -49,12 +54,21 @@ export class Listener {
     else this.#address = formatAddress({ kind: 'tcp', host: bound.address, port: bound.port })
   }
 
+  /** Leaves new connections to others that have the same socket. False where that cannot be done. */
+  hold(): boolean {
+    return holdAccept(this.#server)
+  }
+
+  free(): void {
+    freeAccept(this.#server)
+  }
+
   /** Accepts no more. Connections that were accepted are not touched. */
   close(): void {
     this.#server.close()
   }
 
-  #bind(wanted: Address, signal: AbortSignal | undefined): Promise<void> {
+  #bind(wanted: Address, signal: AbortSignal | undefined, fd: number | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       const server = this.#server
       const onAbort = (): void => {
@@ -74,26 +88,11 @@ export class Listener {
       server.once('listening', onListening)
       server.once('error', onError)
       signal?.addEventListener('abort', onAbort, { once: true })
-      if (wanted.kind === 'unix') server.listen({ path: wanted.path, backlog })
+      // For a descriptor node takes the backlog from the second argument only, which its declarations do not know.
+      if (fd !== undefined) (server as FdServer).listen({ fd }, backlog)
+      else if (wanted.kind === 'unix') server.listen({ path: wanted.path, backlog })
       else if (wanted.host === '') server.listen({ port: wanted.port, backlog })
       else server.listen({ port: wanted.port, host: wanted.host, backlog })
     })
   }
-}
-
-/** A socket file that nobody answers on was left behind by a process that was killed. */
-async function removeStaleSocket(path: string): Promise<void> {
-  const found = await lstat(path).catch(() => undefined)
-  if (found === undefined || !found.isSocket()) return
-  const isLive = await new Promise<boolean>((resolve) => {
-    const probe = net.connect({ path })
-    probe.on('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED'))
-    probe.once('connect', () => {
-      // Leaves without a reset, which would look like a fault over there, and without keeping this process.
-      probe.resume().end()
-      probe.unref()
-      resolve(true)
-    })
-  })
-  if (!isLive) await unlink(path)
 }

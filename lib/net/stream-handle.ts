@@ -1,7 +1,7 @@
 /**
  * The libuv handles under node's sockets, as node's own streams use them. What a stream does for every read and write costs more than the
  * system call for the small pieces that a proxy moves, and its object is most of what an idle connection weighs; so connections are
- * driven by their handles (`handle-socket.ts`), and this file is the only one that knows node's bindings.
+ * driven by their handles (`handle-socket.ts`), and this file (with `listening-handle.ts`) is the only one that knows node's bindings.
  *
  * Writing has two protocols: up to version 24 a handle is given a request object, which may be used again only when the write was complete at
  * once; from version 26 on a handle makes the request itself when a rest is left over. Where anything is not what is expected,

@@ -10,15 +10,19 @@ import { LineWriter } from './line-writer.ts'
 export interface AccessLogOptions {
   /** A file path, or '-' for standard output. */
   destination: string
+  /** Number of the worker, in every line. Default 0: not told. */
+  worker?: number
   /** Called once when writing begins to fail or lines begin to be dropped, and again only after it has recovered in between. */
   onError?: (error: Error) => void
 }
 
 export class AccessLog {
   readonly #writer: LineWriter
+  readonly #worker: number
 
   /** Throws the system's error when the file cannot be opened. */
-  constructor({ destination, onError = () => {} }: AccessLogOptions) {
+  constructor({ destination, worker = 0, onError = () => {} }: AccessLogOptions) {
+    this.#worker = worker
     this.#writer = new LineWriter({ destination: destination === '-' ? 1 : destination, onError })
   }
 
@@ -29,7 +33,7 @@ export class AccessLog {
 
   /** Never throws and never waits. */
   write(summary: ExchangeSummary): void {
-    this.#writer.write(formatAccessLine(summary))
+    this.#writer.write(formatAccessLine(summary, this.#worker))
   }
 
   /** Goes on in a new file of the same name, for log rotation. Never rejects; false when the old one stays in use. */
@@ -43,8 +47,8 @@ export class AccessLog {
   }
 }
 
-/** The line with its newline, printable ASCII only. Empty optional members are left out. */
-export function formatAccessLine(summary: ExchangeSummary): string {
+/** The line with its newline, printable ASCII only. Empty optional members are left out, `worker` 0 too. */
+export function formatAccessLine(summary: ExchangeSummary, worker = 0): string {
   let line = '{"time":"' + formatTime(summary.startedAt)
   line += '","id":"' + escape(summary.id)
   line += '","client":"' + escape(summary.client)
@@ -66,6 +70,7 @@ export function formatAccessLine(summary: ExchangeSummary): string {
   if (summary.error !== '') line += ',"error":"' + summary.error + '"'
   if (summary.rule !== '') line += ',"rule":"' + summary.rule + '"'
   if (summary.tunnel) line += ',"tunnel":true'
+  if (worker > 0) line += ',"worker":' + worker
   return line + '}\n'
 }
 

@@ -1,17 +1,13 @@
 /** The command as a child process: what it prints where, its exit codes, and its life from start to signal. */
 import assert from 'node:assert/strict'
-import { spawn, type ChildProcessByStdio } from 'node:child_process'
 import { once } from 'node:events'
 import fs from 'node:fs'
-import http from 'node:http'
 import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
-import type { Readable } from 'node:stream'
 import { describe, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
-
-const mainPath = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url))
+import { get, RunningCommand, RunningProxy, runToEnd } from '../support/running-command.ts'
+import { SlowOrigin } from '../support/slow-origin.ts'
 
 describe('what is printed', () => {
   test('help goes to standard output, exit code 0', async () => {
@@ -53,7 +49,7 @@ describe('what is printed', () => {
   })
 
   test('a reader that closes early is no failure', async () => {
-    const child = start(['--help'])
+    const child = new RunningCommand(['--help'])
     child.process.stdout.destroy()
     assert.equal(await child.exitCode, 0)
     assert.equal(child.stderrText, '')
@@ -112,235 +108,137 @@ describe('a start that fails', () => {
   })
 })
 
-describe('a running proxy', () => {
-  test('says where it listens, answers from the embedded origin, and ends on SIGTERM with exit code 0', async () => {
-    await using proxy = await startProxy([])
-    const line = JSON.parse(proxy.listening)
-    assert.equal(line.level, 'info')
-    assert.equal(line.upstreams, 'embedded origin')
-    const response = await get(proxy.port, '/hello')
-    assert.equal(response.status, 200)
-    proxy.child.process.kill('SIGTERM')
-    assert.equal(await proxy.child.exitCode, 0)
-    assert.equal(proxy.child.stdoutText, '')
-  })
+for (const workers of ['1', '2'])
+  describe(`a running proxy, --workers ${workers}`, () => {
+    const startProxy = (args: readonly string[], nodeArgs: readonly string[] = []): Promise<RunningProxy> =>
+      RunningProxy.start(['--workers', workers, ...args], nodeArgs)
 
-  test('listens on every address that is given', async () => {
-    using place = makePlace()
-    const socketPath = path.join(place.folder, 'eproxy.sock')
-    await using proxy = await startProxy(['--listen', `unix:${socketPath}`])
-    await proxy.child.said(/listening on unix:/)
-    assert.equal((await get(proxy.port, '/')).status, 200)
-    assert.equal((await get(socketPath, '/')).status, 200)
-    proxy.child.process.kill('SIGINT')
-    assert.equal(await proxy.child.exitCode, 0)
-    assert.equal(fs.existsSync(socketPath), false)
-  })
+    test('says where it listens, answers from the embedded origin, and ends on SIGTERM with exit code 0', async () => {
+      await using proxy = await startProxy([])
+      const line = JSON.parse(proxy.listening)
+      assert.equal(line.level, 'info')
+      assert.equal(line.upstreams, 'embedded origin')
+      const response = await get(proxy.port, '/hello')
+      assert.equal(response.status, 200)
+      proxy.child.process.kill('SIGTERM')
+      assert.equal(await proxy.child.exitCode, 0)
+      assert.equal(proxy.child.stdoutText, '')
+    })
 
-  test('lets a running exchange finish after SIGTERM', async () => {
-    await using origin = await startSlowOrigin()
-    await using proxy = await startProxy(['--upstream', `127.0.0.1:${origin.port}`])
-    const answer = get(proxy.port, '/slow')
-    const finish = await origin.nextRequest()
-    proxy.child.process.kill('SIGTERM')
-    await proxy.child.said(/stopping/)
-    finish('done')
-    assert.deepEqual(await answer, { status: 200, body: 'done' })
-    assert.equal(await proxy.child.exitCode, 0)
-  })
-
-  test('ends with exit code 0 when the time to drain is over', async () => {
-    await using origin = await startSlowOrigin()
-    await using proxy = await startProxy(['--upstream', `127.0.0.1:${origin.port}`, '--timeout-drain', '50ms'])
-    const answer = get(proxy.port, '/slow').catch((error: unknown) => error)
-    await origin.nextRequest()
-    proxy.child.process.kill('SIGTERM')
-    assert.equal(await proxy.child.exitCode, 0)
-    await answer
-  })
-
-  for (const [signal, code] of [
-    ['SIGTERM', 143],
-    ['SIGINT', 130],
-  ] as const) {
-    test(`ends at once on a second signal, exit code ${code} for ${signal}, and logs the exchange that was cut`, async () => {
+    test('listens on every address that is given', async () => {
       using place = makePlace()
-      const file = path.join(place.folder, 'access.log')
-      await using origin = await startSlowOrigin()
-      await using proxy = await startProxy(['--upstream', `127.0.0.1:${origin.port}`, '--access-log', file])
-      const answer = get(proxy.port, '/cut').catch((error: unknown) => error)
-      await origin.nextRequest()
+      const socketPath = path.join(place.folder, 'eproxy.sock')
+      await using proxy = await startProxy(['--listen', `unix:${socketPath}`])
+      await proxy.child.said(/listening on unix:/)
+      assert.equal((await get(proxy.port, '/')).status, 200)
+      assert.equal((await get(socketPath, '/')).status, 200)
+      proxy.child.process.kill('SIGINT')
+      assert.equal(await proxy.child.exitCode, 0)
+      assert.equal(fs.existsSync(socketPath), false)
+    })
+
+    test('lets a running exchange finish after SIGTERM', async () => {
+      await using origin = await SlowOrigin.start()
+      await using proxy = await startProxy(['--upstream', `127.0.0.1:${origin.port}`])
+      const answer = get(proxy.port, '/slow')
+      const finish = await origin.nextRequest()
       proxy.child.process.kill('SIGTERM')
       await proxy.child.said(/stopping/)
-      proxy.child.process.kill(signal)
-      assert.equal(await proxy.child.exitCode, code)
-      await answer
-      const lines = fs.readFileSync(file, 'latin1').trimEnd().split('\n')
-      assert.equal(lines.length, 1)
-      assert.equal(JSON.parse(lines[0] ?? '').target, '/cut')
+      finish('done')
+      assert.deepEqual(await answer, { status: 200, body: 'done' })
+      assert.equal(await proxy.child.exitCode, 0)
     })
-  }
 
-  test('writes the access log to standard output, complete at the end', async () => {
-    await using proxy = await startProxy(['--access-log', '-'])
-    for (const target of ['/a', '/b?\\{}', '/c']) await get(proxy.port, target)
-    proxy.child.process.kill('SIGTERM')
-    assert.equal(await proxy.child.exitCode, 0)
-    const lines = proxy.child.stdoutText
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line))
-    assert.deepEqual(
-      lines.map(({ method, target, status, term }) => [method, target, status, term]),
-      ['/a', '/b?\\{}', '/c'].map((target) => ['GET', target, 200, '--']),
-    )
+    test('ends with exit code 0 when the time to drain is over', async () => {
+      await using origin = await SlowOrigin.start()
+      await using proxy = await startProxy(['--upstream', `127.0.0.1:${origin.port}`, '--timeout-drain', '50ms'])
+      const answer = get(proxy.port, '/slow').catch((error: unknown) => error)
+      await origin.nextRequest()
+      proxy.child.process.kill('SIGTERM')
+      assert.equal(await proxy.child.exitCode, 0)
+      await answer
+    })
+
+    for (const [signal, code] of [
+      ['SIGTERM', 143],
+      ['SIGINT', 130],
+    ] as const) {
+      test(`ends at once on a second signal, exit code ${code} for ${signal}, and logs the exchange that was cut`, async () => {
+        using place = makePlace()
+        const file = path.join(place.folder, 'access.log')
+        await using origin = await SlowOrigin.start()
+        await using proxy = await startProxy(['--upstream', `127.0.0.1:${origin.port}`, '--access-log', file])
+        const answer = get(proxy.port, '/cut').catch((error: unknown) => error)
+        await origin.nextRequest()
+        proxy.child.process.kill('SIGTERM')
+        await proxy.child.said(/stopping/)
+        proxy.child.process.kill(signal)
+        assert.equal(await proxy.child.exitCode, code)
+        await answer
+        const lines = fs.readFileSync(file, 'latin1').trimEnd().split('\n')
+        assert.equal(lines.length, 1)
+        assert.equal(JSON.parse(lines[0] ?? '').target, '/cut')
+      })
+    }
+
+    test('writes the access log to standard output, complete at the end', async () => {
+      await using proxy = await startProxy(['--access-log', '-'])
+      for (const target of ['/a', '/b?\\{}', '/c']) await get(proxy.port, target)
+      proxy.child.process.kill('SIGTERM')
+      assert.equal(await proxy.child.exitCode, 0)
+      const lines = proxy.child.stdoutText
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line))
+      assert.deepEqual(
+        // Of two workers either may answer, and write, first.
+        lines.map(({ method, target, status, term }) => [method, target, status, term]).sort(([, a], [, b]) => (a < b ? -1 : 1)),
+        ['/a', '/b?\\{}', '/c'].map((target) => ['GET', target, 200, '--']),
+      )
+    })
+
+    test('goes on when the reader of its access log goes away', async () => {
+      await using proxy = await startProxy(['--access-log', '-'])
+      proxy.child.process.stdout.destroy()
+      assert.equal((await get(proxy.port, '/lost')).status, 200)
+      await proxy.child.said(/access log: lines may be lost/)
+      assert.equal((await get(proxy.port, '/')).status, 200)
+      proxy.child.process.kill('SIGTERM')
+      assert.equal(await proxy.child.exitCode, 0)
+    })
+
+    test('goes on in a new access log after SIGUSR2, and survives SIGUSR2 without one', async () => {
+      using place = makePlace()
+      const file = path.join(place.folder, 'access.log')
+      await using proxy = await startProxy(['--access-log', file])
+      await get(proxy.port, '/old')
+      fs.renameSync(file, `${file}.1`)
+      proxy.child.process.kill('SIGUSR2')
+      await proxy.child.saidTimes(Number(workers), /access log reopened/)
+      await get(proxy.port, '/new')
+      proxy.child.process.kill('SIGTERM')
+      assert.equal(await proxy.child.exitCode, 0)
+      assert.match(fs.readFileSync(`${file}.1`, 'latin1'), /^[^\n]*"target":"\/old"[^\n]*\n$/)
+      assert.match(fs.readFileSync(file, 'latin1'), /^[^\n]*"target":"\/new"[^\n]*\n$/)
+
+      await using plain = await startProxy([])
+      plain.child.process.kill('SIGUSR2')
+      assert.equal((await get(plain.port, '/')).status, 200)
+    })
+
+    test('logs an exception that nothing caught and goes on serving', async () => {
+      const fault = 'process.on("SIGWINCH", () => { throw new Error("from nowhere") })'
+      await using proxy = await startProxy([], [`--import=data:text/javascript,${encodeURIComponent(fault)}`])
+      proxy.child.process.kill('SIGWINCH')
+      const line = JSON.parse(await proxy.child.said(/uncaught exception/))
+      assert.equal(line.level, 'fatal')
+      assert.equal(line.count, 1)
+      assert.match(line.err.stack, /Error: from nowhere/)
+      assert.equal((await get(proxy.port, '/')).status, 200)
+      proxy.child.process.kill('SIGTERM')
+      assert.equal(await proxy.child.exitCode, 0)
+    })
   })
-
-  test('goes on when the reader of its access log goes away', async () => {
-    await using proxy = await startProxy(['--access-log', '-'])
-    proxy.child.process.stdout.destroy()
-    assert.equal((await get(proxy.port, '/lost')).status, 200)
-    await proxy.child.said(/access log: lines may be lost/)
-    assert.equal((await get(proxy.port, '/')).status, 200)
-    proxy.child.process.kill('SIGTERM')
-    assert.equal(await proxy.child.exitCode, 0)
-  })
-
-  test('goes on in a new access log after SIGUSR2, and survives SIGUSR2 without one', async () => {
-    using place = makePlace()
-    const file = path.join(place.folder, 'access.log')
-    await using proxy = await startProxy(['--access-log', file])
-    await get(proxy.port, '/old')
-    fs.renameSync(file, `${file}.1`)
-    proxy.child.process.kill('SIGUSR2')
-    await proxy.child.said(/access log reopened/)
-    await get(proxy.port, '/new')
-    proxy.child.process.kill('SIGTERM')
-    assert.equal(await proxy.child.exitCode, 0)
-    assert.match(fs.readFileSync(`${file}.1`, 'latin1'), /^[^\n]*"target":"\/old"[^\n]*\n$/)
-    assert.match(fs.readFileSync(file, 'latin1'), /^[^\n]*"target":"\/new"[^\n]*\n$/)
-
-    await using plain = await startProxy([])
-    plain.child.process.kill('SIGUSR2')
-    assert.equal((await get(plain.port, '/')).status, 200)
-  })
-
-  test('logs an exception that nothing caught and goes on serving', async () => {
-    const fault = 'process.on("SIGWINCH", () => { throw new Error("from nowhere") })'
-    await using proxy = await startProxy([], [`--import=data:text/javascript,${encodeURIComponent(fault)}`])
-    proxy.child.process.kill('SIGWINCH')
-    const line = JSON.parse(await proxy.child.said(/uncaught exception/))
-    assert.equal(line.level, 'fatal')
-    assert.equal(line.count, 1)
-    assert.match(line.err.stack, /Error: from nowhere/)
-    assert.equal((await get(proxy.port, '/')).status, 200)
-    proxy.child.process.kill('SIGTERM')
-    assert.equal(await proxy.child.exitCode, 0)
-  })
-})
-
-interface Child {
-  readonly process: ChildProcessByStdio<null, Readable, Readable>
-  /** Null when a signal ended it. */
-  readonly exitCode: Promise<number | null>
-  readonly stdoutText: string
-  readonly stderrText: string
-  /** The first line on standard error that matches, now or later. */
-  said(pattern: RegExp): Promise<string>
-}
-
-function start(args: readonly string[], nodeArgs: readonly string[] = []): Child {
-  const child = spawn(process.execPath, [...nodeArgs, mainPath, ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, NO_COLOR: '1' },
-  })
-  const texts = { stdout: '', stderr: '' }
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (texts.stdout += text))
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (texts.stderr += text))
-  const exitCode = new Promise<number | null>((resolve, reject) => child.on('error', reject).on('close', resolve))
-  return {
-    process: child,
-    exitCode,
-    get stdoutText() {
-      return texts.stdout
-    },
-    get stderrText() {
-      return texts.stderr
-    },
-    said: (pattern) =>
-      new Promise((resolve, reject) => {
-        const look = (): void => {
-          const line = texts.stderr
-            .split('\n')
-            .slice(0, -1)
-            .find((candidate) => pattern.test(candidate))
-          if (line !== undefined) resolve(line)
-        }
-        child.stderr.on('data', look)
-        look()
-        void exitCode.then((code) => reject(new Error(`ended with ${code} without ${pattern}: ${texts.stderr}`)))
-      }),
-  }
-}
-
-async function runToEnd(args: readonly string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const child = start(args)
-  const code = await child.exitCode
-  return { code, stdout: child.stdoutText, stderr: child.stderrText }
-}
-
-interface RunningProxy extends AsyncDisposable {
-  readonly child: Child
-  readonly port: number
-  readonly listening: string
-}
-
-async function startProxy(args: readonly string[], nodeArgs: readonly string[] = []): Promise<RunningProxy> {
-  const child = start(['--listen', '127.0.0.1:0', '--log-format', 'json', ...args], nodeArgs)
-  const listening = await child.said(/listening on 127\.0\.0\.1:/)
-  const port = Number(/:(\d+)$/.exec(JSON.parse(listening).address)?.[1])
-  return {
-    child,
-    port,
-    listening,
-    [Symbol.asyncDispose]: async () => {
-      child.process.kill('SIGKILL')
-      await child.exitCode
-    },
-  }
-}
-
-async function get(place: number | string, target: string): Promise<{ status: number | undefined; body: string }> {
-  const where = typeof place === 'number' ? { host: '127.0.0.1', port: place } : { socketPath: place }
-  const request = http.get({ ...where, path: target, agent: false, headers: { host: 'localhost' } })
-  const [response] = (await once(request, 'response')) as [http.IncomingMessage]
-  let body = ''
-  for await (const chunk of response.setEncoding('utf8')) body += chunk
-  return { status: response.statusCode, body }
-}
-
-interface SlowOrigin extends AsyncDisposable {
-  readonly port: number
-  /** Resolves when a request has come, with the function that answers it. */
-  nextRequest(): Promise<(body: string) => void>
-}
-
-async function startSlowOrigin(): Promise<SlowOrigin> {
-  const server = http.createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    port: (server.address() as net.AddressInfo).port,
-    nextRequest: async () => {
-      const [, response] = (await once(server, 'request')) as [http.IncomingMessage, http.ServerResponse]
-      return (body) => response.end(body)
-    },
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
-  }
-}
 
 function makePlace(): Disposable & { readonly folder: string } {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'eproxy-cli-'))

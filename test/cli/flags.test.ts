@@ -3,13 +3,23 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { readCommandLine, type Settings } from '../../lib/cli/flags.ts'
 import { numberFlags } from '../../lib/cli/option-tables.ts'
-import { desyncLimitTable, limitTable, poolTable, resolveOptions, timeoutTable } from '../../lib/core/options.ts'
+import {
+  desyncLimitTable,
+  limitTable,
+  poolTable,
+  resolveOptions,
+  resolveSupervision,
+  supervisionTable,
+  timeoutTable,
+} from '../../lib/core/options.ts'
 
 test('runs with the defaults of the tables when nothing is given', async () => {
   const settings = await settingsOf([])
   assert.deepEqual(settings, {
     listen: [':8080'],
     options: { upstreams: [], timeouts: {}, limits: {}, pool: {}, desync: {} },
+    workers: 'auto',
+    supervision: {},
     logLevel: 'info',
     logFormat: 'auto',
     accessLog: undefined,
@@ -20,7 +30,7 @@ test('reads every kind of flag', async () => {
   const settings = await settingsOf(
     `--listen 127.0.0.1:1 --listen unix:/a/b --upstream http://a:1 --upstream=[::1]:2 --timeout-request-head 1m30s --limit-request-line-bytes 16k
     --limit-connections 5 --limit-min-rate 1k/s --pool-attempts 2 --via edge-1 --forwarded both --half-closed-clients serve --log-level debug
-    --log-format json --access-log - --reuse-after-body anyone --desync-quarantine-after 0 --desync-window 2m --desync-quarantine 5s`.split(
+    --workers 4 --worker-hang 7s --log-format json --access-log - --reuse-after-body anyone --desync-quarantine-after 0 --desync-window 2m --desync-quarantine 5s`.split(
       /\s+/,
     ),
   )
@@ -37,6 +47,8 @@ test('reads every kind of flag', async () => {
       halfClosedClients: 'serve',
       reuseAfterBody: 'anyone',
     },
+    workers: 4,
+    supervision: { hang: 7_000 },
     logLevel: 'debug',
     logFormat: 'json',
     accessLog: '-',
@@ -45,13 +57,15 @@ test('reads every kind of flag', async () => {
 
 test('has a flag for every row of the tables, and reads the default that it shows as that default', async () => {
   const args = numberFlags.flatMap((flag) => [`--${flag.name}`, flag.defaultText])
-  const { options } = await settingsOf(args)
+  const { options, supervision } = await settingsOf(args)
   const config = resolveOptions(options, '')
   assert.deepEqual(config.timeouts, defaultsOf(timeoutTable))
   assert.deepEqual(config.limits, defaultsOf(limitTable))
   assert.deepEqual(config.pool, defaultsOf(poolTable))
   assert.deepEqual(config.desync, defaultsOf(desyncLimitTable))
-  assert.equal(numberFlags.length, [timeoutTable, limitTable, poolTable, desyncLimitTable].flatMap((table) => Object.keys(table)).length)
+  assert.deepEqual(resolveSupervision(supervision), defaultsOf(supervisionTable))
+  const tables = [timeoutTable, limitTable, poolTable, desyncLimitTable, supervisionTable]
+  assert.equal(numberFlags.length, tables.flatMap((table) => Object.keys(table)).length)
 })
 
 test('switches Via off in two ways', async () => {
@@ -77,6 +91,9 @@ test('says in one line what is wrong with a command line', async () => {
     [['--timeout-dns', '1s', '--timeout-dns', '2s'], /^--timeout-dns is given 2 times$/],
     [['--via', 'a', '--no-via'], /exclude each other/],
     [['--via', 'a b'], /^--via: via must be a token/],
+    [['--workers', '0'], /^--workers must be auto or a whole number from 1 to 1024, not 0$/],
+    [['--workers', 'all'], /^--workers must be auto or a whole number/],
+    [['--worker-kill', '5'], /^--worker-kill: "5" is not a duration/],
     [['--timeout-dns', '3'], /^--timeout-dns: "3" is not a duration: the unit is missing/],
     [['--timeout-dns', '-3s'], /^--timeout-dns: "-3s" is not a duration/],
     [['--timeout-dns', 'NaN'], /^--timeout-dns: "NaN" is not a duration/],

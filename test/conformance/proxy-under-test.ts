@@ -29,7 +29,7 @@ export class ProxyUnderTest {
 
   private constructor(port: number, originPort: number, extraArguments: readonly string[]) {
     this.endpoint = { host: '127.0.0.1', port }
-    this.#arguments = ['--listen', `127.0.0.1:${port}`, '--upstream', `127.0.0.1:${originPort}`, ...extraArguments]
+    this.#arguments = ['--listen', `127.0.0.1:${port}`, '--upstream', `127.0.0.1:${originPort}`, '--workers', '1', ...extraArguments]
   }
 
   /** Resolves when the proxy accepts connections. */

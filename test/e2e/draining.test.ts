@@ -53,6 +53,52 @@ test('close() does not wait for clients that are idle, or have said nothing yet'
   assert.deepEqual(proxy.pool, { idle: 0, busy: 0, connecting: 0, waiting: 0 })
 })
 
+test('close() with idleMs lets idle clients send one more request, and tells them that it was the last', async (t) => {
+  const origin = await ScriptedOrigin.start(t, answering())
+  const proxy = await ProxyUnderTest.start(t, { upstreams: [origin.address] })
+  const [idle, quiet] = [await proxy.client(), await proxy.client()]
+  assert.equal((await idle.exchange(get())).field('Connection'), '')
+  const closing = proxy.proxy.close({ graceMs: forever, idleMs: forever })
+  for (const client of [idle, quiet]) {
+    const response = await client.exchange(get('/last'))
+    assert.equal(response.status, 200)
+    assert.equal(response.field('Connection'), 'close')
+    assert.equal(await client.closed(), 'fin')
+  }
+  await closed(closing)
+})
+
+test('a client whose response began before close() with idleMs may send one more request', async (t) => {
+  const origin = await ScriptedOrigin.start(t, async (connection) => {
+    await connection.request()
+    connection.send('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345')
+    await connection.request()
+    connection.respond(200, 'last')
+  })
+  const proxy = await ProxyUnderTest.start(t, { upstreams: [origin.address] })
+  const client = await proxy.client()
+  client.send(get())
+  await client.until('12345')
+  const closing = proxy.proxy.close({ graceMs: forever, idleMs: forever })
+  ;(await origin.connection()).send('67890')
+  await client.until('67890')
+  const response = await client.exchange(get('/last'))
+  assert.equal(response.body, 'last')
+  assert.equal(response.field('Connection'), 'close')
+  await client.closed()
+  await closed(closing)
+})
+
+test('clients that stay idle are closed when idleMs is over', async (t) => {
+  const origin = await ScriptedOrigin.start(t, answering())
+  const proxy = await ProxyUnderTest.start(t, { upstreams: [origin.address] })
+  const client = await proxy.client()
+  await client.exchange(get())
+  const closing = proxy.proxy.close({ graceMs: forever, idleMs: 20 })
+  assert.equal(await client.closed(), 'fin')
+  await closed(closing)
+})
+
 test('close() takes no new connections', async (t) => {
   const origin = await ScriptedOrigin.start(t, silent)
   const proxy = await ProxyUnderTest.start(t, { upstreams: [origin.address] })

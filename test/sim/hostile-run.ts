@@ -169,6 +169,7 @@ export class HostileRun {
       responseBatch: new WriteBatch(new BulkBuffers(), 24),
       instance: 'sim-',
       isDraining: false,
+      closesIdle: false,
       httpDate: () => 'Sun, 06 Nov 1994 08:49:37 GMT',
       onExchangeEnd: (exchange) => this.#judge(exchange.summarize()),
       onRefusal: () => {},

@@ -1,4 +1,4 @@
-/** The proxy as its users run it: the command in a process of its own, on a free port, ended with the test. */
+/** The proxy as its users run it: the command in one process of its own, which is the one that serves, on a free port, ended with the test. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
@@ -19,7 +19,7 @@ export class ProxyProgram implements AsyncDisposable {
 
   /** Resolves when it listens. */
   static async start(args: readonly string[]): Promise<ProxyProgram> {
-    const child = spawn(process.execPath, [mainPath, '--listen', '127.0.0.1:0', '--log-format', 'json', ...args], {
+    const child = spawn(process.execPath, [mainPath, '--listen', '127.0.0.1:0', '--workers', '1', '--log-format', 'json', ...args], {
       stdio: ['ignore', 'ignore', 'pipe'],
     })
     const said: string[] = []

@@ -1,0 +1,99 @@
+/**
+ * The command as several processes: this one is the primary, each worker runs worker.ts. Workers write the log and the access log
+ * themselves; only where the access log is a pipe, and lines of several writers would tear each other, it comes through here.
+ */
+import fs from 'node:fs'
+import { LineWriter } from '../observe/line-writer.ts'
+import { createProxyGroup, type ProxyGroup } from '../workers/proxy-group.ts'
+import { explainListenError, explainSystemError } from './explain-system-error.ts'
+import type { Settings } from './flags.ts'
+import type { CommandLogger } from './logger.ts'
+import type { Service } from './service.ts'
+import type { WorkerPayload } from './worker.ts'
+
+export class GroupService implements Service {
+  readonly workers: number
+  readonly failed: Promise<never>
+  readonly #settings: Settings
+  readonly #logger: CommandLogger
+  readonly #group: ProxyGroup
+  /** The access log, where workers cannot share it. */
+  readonly #output: LineWriter | undefined
+
+  constructor(settings: Settings, workers: number, logger: CommandLogger) {
+    const { accessLog, logLevel, logFormat, options, supervision } = settings
+    this.workers = workers
+    this.#settings = settings
+    this.#logger = logger
+    this.#output = accessLog !== undefined && isPipe(accessLog) ? this.#openOutput(accessLog) : undefined
+    const payload: WorkerPayload = { logLevel, logFormat, accessLog: this.#output === undefined ? accessLog : '-' }
+    const output = this.#output
+    this.#group = createProxyGroup({
+      ...options,
+      workers,
+      supervision,
+      logger,
+      module: new URL('./worker.js', import.meta.url),
+      payload,
+      ...(output !== undefined && { onLine: (line: string) => output.write(line) }),
+    })
+    this.failed = this.#group.ended.then(() => new Promise<never>(() => {}))
+    this.failed.catch(() => {})
+  }
+
+  async listen(): Promise<readonly string[]> {
+    try {
+      const { addresses } = await this.#group.listen(...this.#settings.listen)
+      return addresses
+    } catch (error) {
+      throw explainListenError(error, this.#settings.listen)
+    }
+  }
+
+  reload(): void {
+    this.#logger.info({}, `SIGHUP: replacing ${this.workers} workers, one after the other`)
+    this.#group.reload().then(
+      () => this.#logger.info({}, 'reloaded: every worker is a new one'),
+      (error: unknown) => this.#logger.error({}, `reload failed, workers that were not replaced go on: ${(error as Error).message}`),
+    )
+  }
+
+  reopen(): void {
+    this.#group.reopen()
+    void this.#output?.reopen()
+  }
+
+  async close(): Promise<object> {
+    await this.#group.close()
+    const { total, crashesTotal } = await this.#group.stats()
+    const { connectionsTotal, exchangesTotal, refusedTotal, faultsTotal } = total
+    return { connectionsTotal, exchangesTotal, refusedTotal, faultsTotal, crashesTotal }
+  }
+
+  async destroy(): Promise<void> {
+    this.#group.destroy()
+    await this.#group.ended.catch(() => {})
+  }
+
+  async dispose(): Promise<void> {
+    await this.#output?.close()
+  }
+
+  #openOutput(destination: string): LineWriter {
+    try {
+      const output: LineWriter = new LineWriter({
+        destination: destination === '-' ? 1 : destination,
+        onError: (error) => this.#logger.error({ error, destination, dropped: output.dropped }, 'access log: lines may be lost'),
+      })
+      return output
+    } catch (error) {
+      throw new Error(`cannot open the access log ${destination}: ${explainSystemError(error)}`, { cause: error })
+    }
+  }
+}
+
+/** Or a socket. A file is appended to, and a terminal takes each write as a whole. */
+function isPipe(path: string): boolean {
+  const status = path === '-' ? fs.fstatSync(1) : fs.statSync(path, { throwIfNoEntry: false })
+  return status !== undefined && (status.isFIFO() || status.isSocket())
+}

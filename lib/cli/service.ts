@@ -1,0 +1,18 @@
+/** What the command runs: one proxy in this process, or a group of workers. */
+export interface Service {
+  readonly workers: number
+  /** Never resolves; rejects when the service has ended by itself. */
+  readonly failed: Promise<never>
+  /** Resolves with the addresses as they can be connected to. Throws an Error in words for people. */
+  listen(): Promise<readonly string[]>
+  /** SIGHUP. What comes of it is in the log. */
+  reload(): void
+  /** SIGUSR2: goes on in a new access log. */
+  reopen(): void
+  /** Lets running exchanges finish. Resolves with what there is to say about the time that is over. */
+  close(): Promise<object>
+  /** Cuts running exchanges. */
+  destroy(): Promise<void>
+  /** Writes what is left of the access log. */
+  dispose(): Promise<void>
+}

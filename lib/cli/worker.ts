@@ -1,0 +1,41 @@
+/** What each worker of the command runs: a proxy that writes its own log and access log, with its number in every line. */
+import { createProxy } from '../index.ts'
+import { GroupMember } from '../workers/group-member.ts'
+import { CommandAccessLog } from './command-access-log.ts'
+import { containFaults } from './contain-faults.ts'
+import { createLogger, type LogFormat, type LogLevel } from './logger.ts'
+import { endProcess } from './terminal.ts'
+
+export interface WorkerPayload {
+  readonly logLevel: LogLevel
+  readonly logFormat: LogFormat
+  readonly accessLog: string | undefined
+}
+
+const member = await GroupMember.join()
+endProcess(await main())
+
+async function main(): Promise<number> {
+  const { logLevel, logFormat, accessLog: destination } = member.payload as WorkerPayload
+  const logger = await createLogger(logLevel, logFormat, { worker: member.number })
+  const faults = containFaults(logger)
+  let accessLog: CommandAccessLog | undefined
+  try {
+    const log = new CommandAccessLog(destination, member.number, logger)
+    accessLog = log
+    const proxy = createProxy({ ...member.options, logger })
+    log.follow(proxy)
+    faults.isServing = true
+    await member.serve(proxy, {
+      onReopen: () => log.reopen(),
+      onOrphaned: () => logger.warn({}, 'the primary is gone: finishing what runs'),
+    })
+    return 0
+  } catch (error) {
+    await member.fail(error)
+    return 1
+  } finally {
+    await accessLog?.close()
+    await logger.close()
+  }
+}

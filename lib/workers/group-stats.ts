@@ -1,0 +1,59 @@
+/** The figures of several workers as those of one proxy. Pure. */
+import { zeroDesyncCounts } from '../core/desync.ts'
+import type { ProxyStats } from '../proxy.ts'
+import type { WorkerState } from './worker-process.ts'
+
+export interface WorkerStats {
+  readonly number: number
+  readonly pid: number
+  readonly state: WorkerState
+  /** Undefined before its first word. */
+  readonly stats: ProxyStats | undefined
+  /** How old they are: 0 for a worker that has answered, more for one that has not in time. */
+  readonly ageMs: number
+}
+
+export interface GroupStats {
+  /** The sum. Counters (`…Total`, `desync`) include workers that have ended; of one that ended without a word the last second is missing. */
+  readonly total: ProxyStats
+  /** Each worker that lives, those that are being replaced included. */
+  readonly workers: readonly WorkerStats[]
+  /** Workers that ended without being asked to. */
+  readonly crashesTotal: number
+  readonly reloadsTotal: number
+}
+
+export const noStats: ProxyStats = Object.freeze({
+  connections: 0,
+  connectionsTotal: 0,
+  exchangesTotal: 0,
+  refusedTotal: 0,
+  faultsTotal: 0,
+  desync: Object.freeze(zeroDesyncCounts()),
+  deadlines: 0,
+  parserSlots: 0,
+  parserMemoryBytes: 0,
+  upstreams: Object.freeze({}),
+})
+
+export function sumStats(parts: readonly ProxyStats[]): ProxyStats {
+  return parts.reduce((sum, part) => addFigures(sum, part) as unknown as ProxyStats, noStats)
+}
+
+/** Of a worker that has ended only what it has counted remains, and no word of its servers: an embedded origin has ended with it. */
+export function addCounters(sum: ProxyStats, ended: ProxyStats): ProxyStats {
+  const counters = Object.entries(ended).filter(([name]) => name.endsWith('Total') || name === 'desync')
+  return addFigures(sum, Object.fromEntries(counters)) as unknown as ProxyStats
+}
+
+/** Adds numbers name by name, at every depth; what is true of one part is true of the sum. */
+function addFigures(sum: object, part: object): Record<string, unknown> {
+  const result: Record<string, unknown> = { ...sum }
+  for (const [name, value] of Object.entries(part) as [string, unknown][]) {
+    const before = result[name]
+    if (typeof value === 'number') result[name] = (typeof before === 'number' ? before : 0) + value
+    else if (typeof value === 'boolean') result[name] = before === true || value
+    else if (typeof value === 'object' && value !== null) result[name] = addFigures(typeof before === 'object' ? (before ?? {}) : {}, value)
+  }
+  return result
+}

@@ -1,0 +1,53 @@
+/**
+ * What a primary and its workers say to each other, over the channel that node opens between a process and its child. Both ends are of
+ * one version and one owner, so nothing is checked here.
+ */
+import type { ProxyOptions } from '../core/options.ts'
+import type { Logger } from '../observe/logger.ts'
+import type { ProxyStats } from '../proxy.ts'
+
+export type ToWorker =
+  /** The first message, once. */
+  | { readonly kind: 'start'; readonly start: WorkerStart }
+  /** Accept no more, let exchanges finish. A second one shortens the first. */
+  | { readonly kind: 'drain'; readonly graceMs: number; readonly idleMs: number }
+  /** End now. */
+  | { readonly kind: 'destroy' }
+  /** The access log was moved away. */
+  | { readonly kind: 'reopen' }
+  | { readonly kind: 'stats'; readonly question: number }
+  /** Client connections of the other workers, on average. */
+  | { readonly kind: 'level'; readonly connections: number }
+
+export type FromWorker =
+  /** It accepts connections. */
+  | { readonly kind: 'ready' }
+  /** It cannot start, and ends. */
+  | { readonly kind: 'failed'; readonly message: string }
+  /** Its event loop goes round. The counters are kept for when it ends without a word. */
+  | { readonly kind: 'beat'; readonly stats: ProxyStats }
+  | { readonly kind: 'stats'; readonly question: number; readonly stats: ProxyStats }
+  /** How many client connections it has. */
+  | { readonly kind: 'count'; readonly connections: number }
+  /** It was asked to end by somebody else, and wants to be replaced first. */
+  | { readonly kind: 'retire' }
+  /** Its last words: counters that do not change any more. */
+  | { readonly kind: 'farewell'; readonly stats: ProxyStats }
+  | { readonly kind: 'log'; readonly level: keyof Logger; readonly fields: object; readonly message: string }
+
+export interface WorkerStart {
+  /** Of its place in the group, from 1; a replacement has the number of the one before it. */
+  readonly number: number
+  readonly options: ProxyOptions
+  readonly sockets: readonly InheritedSocket[]
+  /** For the module that the worker runs; the group does not look into it. */
+  readonly payload: unknown
+}
+
+export interface InheritedSocket {
+  readonly address: string
+  readonly fd: number
+}
+
+/** How often a worker says that it lives. */
+export const beatMs = 1_000
