@@ -1,6 +1,6 @@
 /**
- * Bodies to be recognised: blocks of noise, each with its number, so that a byte that is lost, repeated or swapped changes the
- * checksum; and the checksum of what arrives.
+ * Bodies to be recognised: blocks of noise, each with its number and, when there is one, the tag of its message, so that a byte that is
+ * lost, repeated, swapped or meant for another changes the checksum; and the checksum of what arrives.
  */
 import { createHash, randomFillSync } from 'node:crypto'
 
@@ -8,17 +8,20 @@ const blockBytes = 65_536
 const noise = randomFillSync(Buffer.alloc(blockBytes))
 
 /** The blocks of a body of `bytes` bytes. */
-export function* makeBlocks(bytes: number): Generator<Buffer> {
+export function* makeBlocks(bytes: number, tag = ''): Generator<Buffer> {
   for (let at = 0; at < bytes; at += blockBytes) {
     const block = Buffer.from(noise.subarray(0, Math.min(blockBytes, bytes - at)))
-    if (block.length >= 4) block.writeUInt32LE(at / blockBytes, 0)
+    if (block.length >= 4) {
+      block.writeUInt32LE(at / blockBytes, 0)
+      block.write(tag, 4, 'latin1')
+    }
     yield block
   }
 }
 
 /** A body in one piece. */
-export function makePayload(bytes: number): Buffer {
-  return Buffer.concat([...makeBlocks(bytes)])
+export function makePayload(bytes: number, tag = ''): Buffer {
+  return Buffer.concat([...makeBlocks(bytes, tag)])
 }
 
 export interface Received {
@@ -27,9 +30,9 @@ export interface Received {
 }
 
 /** What a body should be on arrival. */
-export function describePayload(bytes: number): Received {
+export function describePayload(bytes: number, tag = ''): Received {
   const hash = createHash('sha256')
-  for (const block of makeBlocks(bytes)) hash.update(block)
+  for (const block of makeBlocks(bytes, tag)) hash.update(block)
   return { bytes, checksum: hash.digest('hex') }
 }
 
