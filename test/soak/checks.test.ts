@@ -51,6 +51,7 @@ function makePhase(name: string, standing: Partial<Standing> = {}, more: Partial
     name,
     seconds: 10,
     good: { exchanges: 10, tunnels: 1, bytes: 100, sessions: {}, latency, firstLatency: latency },
+    controlLatency: latency,
     loopDelayMs: 1,
     rest: { isQuiet: true, msToQuiet: 1_000, sockets: 5, standing: makeStanding(standing) },
     ...more,

@@ -100,6 +100,8 @@ export function obey<O extends Orders>(handlers: {
   readonly [K in keyof O]: (details: O[K]['details']) => O[K]['reply'] | Promise<O[K]['reply']>
 }): { leave: () => void } {
   let isLeaving = false
+  // A terminal sends these to the parent too, which ends the run in good order.
+  for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => {})
   process.on('message', (message) => {
     const { number, order, details } = message as Order
     void (async () => handlers[order]!(details))()

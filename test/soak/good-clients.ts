@@ -14,12 +14,14 @@ const mib = 1_024 * kib
 interface Session {
   readonly name: string
   readonly weight: number
+  /** Its exchanges are part of the latencies. */
+  readonly isMeasured?: true
   run(client: GoodClient): Promise<void>
 }
 
 // oxfmt-ignore
 const sessionTable: readonly Session[] = [
-  { name: 'small GETs, kept alive', weight: 40, run: async (client) => {
+  { name: 'small GETs, kept alive', weight: 40, isMeasured: true, run: async (client) => {
     await client.connected({}, async (connection) => {
       const count = client.random.integer(5, 60)
       for (let index = 0; index < count && !client.pace.isOver; index++) {
@@ -29,7 +31,7 @@ const sessionTable: readonly Session[] = [
       }
     })
   } },
-  { name: 'small POSTs, kept alive', weight: 15, run: async (client) => {
+  { name: 'small POSTs, kept alive', weight: 15, isMeasured: true, run: async (client) => {
     await client.connected({}, async (connection) => {
       const count = client.random.integer(5, 30)
       for (let index = 0; index < count && !client.pace.isOver; index++) {
@@ -64,8 +66,6 @@ const sessionTable: readonly Session[] = [
   } },
 ]
 
-export const goodSessionNames: readonly string[] = sessionTable.map(({ name }) => name)
-
 export interface Latency {
   readonly count: number
   readonly p50Ms: number
@@ -85,19 +85,33 @@ export interface GoodTally {
   readonly firstLatency: Latency
 }
 
+export interface GoodClientsOptions {
+  /** What their tags begin with. */
+  readonly name: string
+  readonly port: number
+  readonly count: number
+  readonly seed: number
+  readonly faults: FaultList
+  /** Nothing but the exchanges that are part of the latencies. */
+  readonly isSmallOnly?: boolean
+}
+
 /** A crowd of good clients, for one phase of the run. */
 export class GoodClients {
   readonly #pace = new Pace()
   readonly #loops: Promise<void>[]
   readonly #sessions: Record<string, number> = {}
+  readonly #weights: Readonly<Record<string, number>>
   readonly #latency = { first: createHistogram(), next: createHistogram() }
   exchanges = 0
   tunnels = 0
   bytes = 0
 
-  constructor(phase: string, port: number, count: number, seed: number, faults: FaultList) {
+  constructor({ name, port, count, seed, faults, isSmallOnly = false }: GoodClientsOptions) {
+    const chosen = sessionTable.filter(({ isMeasured }) => !isSmallOnly || isMeasured === true)
+    this.#weights = Object.fromEntries(chosen.map((row) => [row.name, row.weight]))
     this.#loops = Array.from({ length: count }, (_, index) =>
-      this.#live(new GoodClient(`${phase}${index}`, port, seed + index, this.#pace, this), faults),
+      this.#live(new GoodClient(`${name}${index}`, port, seed + index, this.#pace, this), faults),
     )
   }
 
@@ -127,7 +141,7 @@ export class GoodClients {
     // Not all at once.
     await this.#pace.rest(client.random.integer(0, 500))
     while (!this.#pace.isOver) {
-      const name = client.random.weighted(Object.fromEntries(sessionTable.map((row) => [row.name, row.weight])))
+      const name = client.random.weighted(this.#weights)
       const session = sessionTable.find((row) => row.name === name)!
       this.#sessions[name] = (this.#sessions[name] ?? 0) + 1
       try {

@@ -37,8 +37,12 @@ export class GoodOrigin implements AsyncDisposable {
     })
   }
 
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port
+  }
+
   get address(): string {
-    return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+    return `127.0.0.1:${this.port}`
   }
 
   /** Connections that are open. */

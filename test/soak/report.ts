@@ -55,6 +55,7 @@ function renderPhases({ phases }: SoakResult): string {
     ['small exchanges, p50 ms', ...phases.map(({ good }) => good.latency.p50Ms.toFixed(2))],
     ['small exchanges, p99 ms', ...phases.map(({ good }) => good.latency.p99Ms.toFixed(2))],
     ['small exchanges, max ms', ...phases.map(({ good }) => good.latency.maxMs.toFixed(0))],
+    ['the same without the proxy, p99 ms', ...phases.map(({ controlLatency }) => controlLatency.p99Ms.toFixed(2))],
     ['first of a connection, p50 ms', ...phases.map(({ good }) => good.firstLatency.p50Ms.toFixed(2))],
     ['first of a connection, p99 ms', ...phases.map(({ good }) => good.firstLatency.p99Ms.toFixed(2))],
     ['event loop late, proxy, p99 ms', ...phases.map(({ rest }) => rest.standing.loopDelayMs.toFixed(0))],

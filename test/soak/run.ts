@@ -9,7 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { ChildProgram, type Exit } from './child-program.ts'
 import type { CrowdOrders, CrowdTally } from './crowd-messages.ts'
 import { FaultList, type Faults } from './fault-list.ts'
-import { GoodClients, type GoodTally } from './good-clients.ts'
+import { GoodClients, type GoodTally, type Latency } from './good-clients.ts'
 import { GoodOrigin } from './good-origin.ts'
 import type { Standing, SubjectOrders } from './subject-messages.ts'
 
@@ -35,6 +35,8 @@ export interface Phase {
   readonly name: string
   readonly seconds: number
   readonly good: GoodTally
+  /** Of a few who ask the good origin directly: what this machine is capable of at that time, without the proxy. */
+  readonly controlLatency: Latency
   /** How late the event loop of this process was, that of good clients and origin, p99. */
   readonly loopDelayMs: number
   readonly rest: Rest
@@ -87,6 +89,8 @@ const exitMsMax = 10_000
 const lookEveryMs = 50
 const sampleEveryMs = 500
 const goodShare = 0.2
+/** Of the number of good clients. */
+const controlShare = 0.05
 const quietShare = 0.08
 const quietMsMax = 20_000
 
@@ -169,7 +173,7 @@ class SoakRun {
     const halfMs = (timeMs - 2 * quietMs) / 2
     const goodClients = Math.max(1, Math.round(clients * goodShare))
     // The code of all three processes is compiled as it runs: the latencies of a fresh one say nothing.
-    const warmup = new GoodClients('w', doors.front, goodClients, seed, this.#faults)
+    const warmup = new GoodClients({ name: 'w', port: doors.front, count: goodClients, seed, faults: this.#faults })
     try {
       await this.#watch('warm-up', quietMs, warmup)
     } finally {
@@ -185,13 +189,21 @@ class SoakRun {
       const startedAt = performance.now()
       const loopDelay = monitorEventLoopDelay({ resolution: 10 })
       loopDelay.enable()
-      const good = new GoodClients(`${name[0]}`, doors.front, goodClients, phaseSeed, this.#faults)
+      const good = new GoodClients({ name: name[0]!, port: doors.front, count: goodClients, seed: phaseSeed, faults: this.#faults })
+      const control = new GoodClients({
+        name: `${name[0]}c`,
+        port: this.#origin.port,
+        count: Math.max(2, Math.round(goodClients * controlShare)),
+        seed: phaseSeed + 40_000,
+        faults: this.#faults,
+        isSmallOnly: true,
+      })
       try {
         if (isRough) await this.#crowd.ask('raid', { doors, clients: clients - goodClients, seed: phaseSeed + 50_000 })
         await this.#watch(name, ms, good)
       } finally {
         // Also when a process is gone: clients that find nobody end at once.
-        const stopped = good.stop()
+        const stopped = Promise.all([good.stop(), control.stop()])
         if (isRough && this.#crowd.isRunning) this.#tally = await this.#crowd.ask('stop', null)
         await stopped
       }
@@ -199,9 +211,16 @@ class SoakRun {
       this.#exchangesBefore += good.exchanges
       const rest = await this.#comeToRest()
       loopDelay.disable()
-      this.#phases.push({ name, seconds, good: good.tally, loopDelayMs: loopDelay.percentile(99) / 1e6, rest })
+      this.#phases.push({
+        name,
+        seconds,
+        good: good.tally,
+        controlLatency: control.tally.latency,
+        loopDelayMs: loopDelay.percentile(99) / 1e6,
+        rest,
+      })
       if (!rest.isQuiet) return `after the ${name} not everything came to rest`
-      if (this.#signal.aborted) return 'interrupted'
+      if (this.#signal.aborted) return 'it was interrupted'
     }
     return ''
   }
