@@ -146,8 +146,13 @@ export const checkTable: readonly Check[] = [
   {
     name: 'rough side',
     claim: 'what reached rough origins was well formed and came once; what visitors got was theirs, and never looked whole when it was not; nothing that breaks a rule was served',
-    measure: ({ crowd }) => `${Object.values(crowd.raids).reduce((sum, { runs }) => sum + runs, 0)} raids, ${Object.values(crowd.misdeeds).reduce((sum, count) => sum + count, 0)} requests to rough origins`,
-    judge: ({ crowd }) => [...unless(crowd.faults.count === 0, `${crowd.faults.count} faults`), ...crowd.faults.samples],
+    measure: ({ raids: { raids }, misdeeds: { misdeeds } }) => `${Object.values(raids).reduce((sum, { runs }) => sum + runs, 0)} raids, ${Object.values(misdeeds).reduce((sum, count) => sum + count, 0)} requests to rough origins`,
+    judge: ({ raids, misdeeds }) => [
+      ...unless(raids.faults.count === 0, `${raids.faults.count} faults seen by raiders and visitors`),
+      ...raids.faults.samples,
+      ...unless(misdeeds.faults.count === 0, `${misdeeds.faults.count} faults seen by rough origins`),
+      ...misdeeds.faults.samples,
+    ],
   },
   {
     name: 'faults of its own',
@@ -175,10 +180,10 @@ export const checkTable: readonly Check[] = [
   {
     name: 'coverage',
     claim: 'in a minute or more every raid and every misdeed happens',
-    measure: ({ crowd }) => `${Object.keys(crowd.raids).length} of ${raidTable.length} raids, ${misdeedTable.filter(({ name }) => name in crowd.misdeeds).length} of ${misdeedTable.length} misdeeds`,
-    judge: ({ crowd, options, endedEarly }) => options.timeMs < coverageMsMin || endedEarly !== '' ? [] : [
-      ...raidTable.flatMap(({ name }) => unless(name in crowd.raids, `the raid "${name}" did not happen`)),
-      ...misdeedTable.flatMap(({ name }) => unless(name in crowd.misdeeds, `the misdeed "${name}" did not happen`)),
+    measure: ({ raids: { raids }, misdeeds: { misdeeds } }) => `${Object.keys(raids).length} of ${raidTable.length} raids, ${misdeedTable.filter(({ name }) => name in misdeeds).length} of ${misdeedTable.length} misdeeds`,
+    judge: ({ raids: { raids }, misdeeds: { misdeeds }, options, endedEarly }) => options.timeMs < coverageMsMin || endedEarly !== '' ? [] : [
+      ...raidTable.flatMap(({ name }) => unless(name in raids, `the raid "${name}" did not happen`)),
+      ...misdeedTable.flatMap(({ name }) => unless(name in misdeeds, `the misdeed "${name}" did not happen`)),
     ],
   },
   {

@@ -1,4 +1,4 @@
-/** What the crowd is told and tells. */
+/** What the processes of those who misbehave are told and tell. */
 import type { Faults } from './fault-list.ts'
 
 /** The proxies of the run: the one of the good clients, the one in front of rough origins, and one with few places. */
@@ -15,18 +15,26 @@ export interface RaidTally {
   readonly endings: Readonly<Record<string, number>>
 }
 
-export interface CrowdTally {
+export interface RaidsTally {
   readonly raids: Readonly<Record<string, RaidTally>>
+  readonly faults: Faults
+}
+
+export interface MisdeedsTally {
   readonly misdeeds: Readonly<Record<string, number>>
   readonly faults: Faults
 }
 
-export type CrowdOrders = {
+export type RaidOrders = {
+  readonly raid: { readonly details: { readonly doors: Doors; readonly clients: number; readonly seed: number }; readonly reply: void }
+  /** Every raider leaves. */
+  readonly stop: { readonly details: null; readonly reply: RaidsTally }
+  readonly close: { readonly details: null; readonly reply: void }
+}
+
+export type OriginOrders = {
   /** Rough origins begin to listen: their addresses, one of which refuses. */
   readonly open: { readonly details: { readonly seed: number }; readonly reply: readonly string[] }
-  readonly raid: { readonly details: { readonly doors: Doors; readonly clients: number; readonly seed: number }; readonly reply: void }
-  readonly tally: { readonly details: null; readonly reply: CrowdTally }
-  /** Every raider leaves. Origins stay. */
-  readonly stop: { readonly details: null; readonly reply: CrowdTally }
+  readonly tally: { readonly details: null; readonly reply: MisdeedsTally }
   readonly close: { readonly details: null; readonly reply: void }
 }

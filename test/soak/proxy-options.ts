@@ -5,7 +5,7 @@
 import type { ProxyOptions } from '../../lib/index.ts'
 import type { Door } from './crowd-messages.ts'
 
-export const narrowConnections = 64
+export const narrowConnections = 48
 
 const timeouts = {
   firstByte: 5_000,

@@ -14,7 +14,7 @@ export function renderReport(result: SoakResult, verdicts: readonly Verdict[], i
     `Soak of ${formatDuration(options.timeMs)}, ${options.clients} clients at once, seed ${options.seed}${options.plant === null ? '' : `, with the defect ${options.plant}`}`,
     renderPhases(result),
     renderRaids(result),
-    renderCounts('Requests to rough origins, by what these did', result.crowd.misdeeds),
+    renderCounts('Requests to rough origins, by what these did', result.misdeeds.misdeeds),
     renderCounts('Exchanges, by how they ended', result.phases.at(-1)?.rest.standing.exchanges ?? {}),
     renderCounts('Messages refused, by rule', result.phases.at(-1)?.rest.standing.rules ?? {}),
     [
@@ -76,8 +76,8 @@ function sum<K extends string>(rows: Readonly<Record<string, Readonly<Record<K, 
   return Object.values(rows).reduce((total, row) => total + row[key], 0)
 }
 
-function renderRaids({ crowd }: SoakResult): string {
-  const rows = Object.entries(crowd.raids).sort(([, a], [, b]) => b.runs - a.runs)
+function renderRaids({ raids }: SoakResult): string {
+  const rows = Object.entries(raids.raids).sort(([, a], [, b]) => b.runs - a.runs)
   if (rows.length === 0) return ''
   const width = Math.max(...rows.map(([name]) => name.length))
   return [

@@ -1,13 +1,13 @@
 /**
  * One soak: good clients alone, for warm-up and then to be measured, and twice the same length with everybody else, and after each
  * phase but the first a look at what the process under test
- * still holds. It starts the two other processes and ends them. It measures; what the figures mean is for checks.ts to say.
+ * still holds. It starts the other processes and ends them. It measures; what the figures mean is for checks.ts to say.
  */
 import { readdirSync, readlinkSync } from 'node:fs'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
 import { ChildProgram, type Exit } from './child-program.ts'
-import type { CrowdOrders, CrowdTally } from './crowd-messages.ts'
+import type { MisdeedsTally, OriginOrders, RaidOrders, RaidsTally } from './crowd-messages.ts'
 import { FaultList, type Faults } from './fault-list.ts'
 import { GoodClients, type GoodTally, type Latency } from './good-clients.ts'
 import { GoodOrigin } from './good-origin.ts'
@@ -57,7 +57,8 @@ export interface SoakResult {
   readonly seconds: number
   /** quiet, first half, second half; fewer when the run ended early. */
   readonly phases: readonly Phase[]
-  readonly crowd: CrowdTally
+  readonly raids: RaidsTally
+  readonly misdeeds: MisdeedsTally
   /** Of the good clients and their origin. */
   readonly faults: Faults
   readonly peak: Peak
@@ -97,29 +98,37 @@ const quietMsMax = 20_000
 export async function runSoak(options: SoakOptions, onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<SoakResult> {
   const faults = new FaultList()
   await using subject = new ChildProgram<SubjectOrders>('the process under test', new URL('./subject.js', import.meta.url), ['--expose-gc'])
-  await using crowd = new ChildProgram<CrowdOrders>('the crowd', new URL('./crowd.js', import.meta.url))
+  await using raiders = new ChildProgram<RaidOrders>('the process of the raiders', new URL('./raid-process.js', import.meta.url))
+  await using rough = new ChildProgram<OriginOrders>('the process of the rough origins', new URL('./origin-process.js', import.meta.url))
   await using origin = await GoodOrigin.listen(faults)
-  return await new SoakRun(options, subject, crowd, origin, faults, onProgress, signal).run()
+  return await new SoakRun(options, { subject, raiders, rough }, origin, faults, onProgress, signal).run()
+}
+
+interface Processes {
+  readonly subject: ChildProgram<SubjectOrders>
+  readonly raiders: ChildProgram<RaidOrders>
+  readonly rough: ChildProgram<OriginOrders>
 }
 
 class SoakRun {
   readonly #options: SoakOptions
   readonly #subject: ChildProgram<SubjectOrders>
-  readonly #crowd: ChildProgram<CrowdOrders>
+  readonly #raiders: ChildProgram<RaidOrders>
+  readonly #rough: ChildProgram<OriginOrders>
   readonly #origin: GoodOrigin
   readonly #faults: FaultList
   readonly #onProgress: (progress: Progress) => void
   readonly #signal: AbortSignal
   readonly #phases: Phase[] = []
   #peak: Peak = { connections: 0, sockets: 0, residentBytes: 0, poolFront: 0, poolRough: 0 }
-  #tally: CrowdTally = { raids: {}, misdeeds: {}, faults: { count: 0, samples: [] } }
+  #raids: RaidsTally = { raids: {}, faults: { count: 0, samples: [] } }
+  #misdeeds: MisdeedsTally = { misdeeds: {}, faults: { count: 0, samples: [] } }
   #exchangesBefore = 0
   #socketsBefore = 0
 
   constructor(
     options: SoakOptions,
-    subject: ChildProgram<SubjectOrders>,
-    crowd: ChildProgram<CrowdOrders>,
+    { subject, raiders, rough }: Processes,
     origin: GoodOrigin,
     faults: FaultList,
     onProgress: (progress: Progress) => void,
@@ -127,7 +136,8 @@ class SoakRun {
   ) {
     this.#options = options
     this.#subject = subject
-    this.#crowd = crowd
+    this.#raiders = raiders
+    this.#rough = rough
     this.#origin = origin
     this.#faults = faults
     this.#onProgress = onProgress
@@ -141,7 +151,8 @@ class SoakRun {
     let exit: Exit | null = null
     try {
       endedEarly = await this.#runPhases()
-      await this.#crowd.ask('close', null)
+      await this.#raiders.ask('close', null)
+      await this.#rough.ask('close', null)
       await this.#subject.ask('close', null)
       exit = await Promise.race([this.#subject.exit, delay(exitMsMax, null, { ref: false })])
     } catch (error) {
@@ -153,7 +164,8 @@ class SoakRun {
       options: this.#options,
       seconds: (performance.now() - startedAt) / 1_000,
       phases: this.#phases,
-      crowd: this.#tally,
+      raids: this.#raids,
+      misdeeds: this.#misdeeds,
       faults: { count: this.#faults.count, samples: this.#faults.samples },
       peak: this.#peak,
       socketsBefore: this.#socketsBefore,
@@ -166,7 +178,7 @@ class SoakRun {
   /** Resolves with why it ended early, '' when it did not. */
   async #runPhases(): Promise<string> {
     const { timeMs, seed, clients, plant } = this.#options
-    const roughUpstreams = await this.#crowd.ask('open', { seed })
+    const roughUpstreams = await this.#rough.ask('open', { seed })
     const doors = await this.#subject.ask('open', { goodUpstream: this.#origin.address, roughUpstreams, plant })
     this.#socketsBefore = countSockets(this.#subject.pid)
     const quietMs = Math.min(timeMs * quietShare, quietMsMax)
@@ -199,12 +211,13 @@ class SoakRun {
         isSmallOnly: true,
       })
       try {
-        if (isRough) await this.#crowd.ask('raid', { doors, clients: clients - goodClients, seed: phaseSeed + 50_000 })
+        if (isRough) await this.#raiders.ask('raid', { doors, clients: clients - goodClients, seed: phaseSeed + 50_000 })
         await this.#watch(name, ms, good)
       } finally {
         // Also when a process is gone: clients that find nobody end at once.
         const stopped = Promise.all([good.stop(), control.stop()])
-        if (isRough && this.#crowd.isRunning) this.#tally = await this.#crowd.ask('stop', null)
+        if (isRough && this.#raiders.isRunning) this.#raids = await this.#raiders.ask('stop', null)
+        if (this.#rough.isRunning) this.#misdeeds = await this.#rough.ask('tally', null)
         await stopped
       }
       const seconds = (performance.now() - startedAt) / 1_000

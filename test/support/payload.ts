@@ -2,10 +2,17 @@
  * Bodies to be recognised: blocks of noise, each with its number and, when there is one, the tag of its message, so that a byte that is
  * lost, repeated, swapped or meant for another changes the checksum; and the checksum of what arrives.
  */
-import { createHash, randomFillSync } from 'node:crypto'
+import { createHash } from 'node:crypto'
+import { SeededRandom } from './seeded-random.ts'
 
 const blockBytes = 65_536
-const noise = randomFillSync(Buffer.alloc(blockBytes))
+const noise = makeNoise()
+
+/** The same in every process: one may send what another checks. */
+function makeNoise(): Buffer {
+  const random = new SeededRandom(1)
+  return Buffer.from(Uint8Array.from({ length: blockBytes }, () => random.integer(0, 255)))
+}
 
 /** The blocks of a body of `bytes` bytes. */
 export function* makeBlocks(bytes: number, tag = ''): Generator<Buffer> {
