@@ -31,8 +31,8 @@ const residentGrowthMax = 48 * mib
 /** Above what the process held before any client but good ones had come. */
 const heapAboveBaselineMax = 24 * mib
 const residentAboveBaselineMax = 256 * mib
-/** The p99 of good clients in company, by that of the same clients alone, and by that of others at the same time without the proxy. */
-const latencyRatioMax = 4
+/** The p99 of good clients in company, by that of others at the same time without the proxy: a machine that is busy otherwise slows both. */
+const latencyRatioMax = 6
 const latencyFloorMs = 1_000
 /** In less time chance may leave something out. */
 const coverageMsMin = 60_000
@@ -131,15 +131,16 @@ export const checkTable: readonly Check[] = [
   },
   {
     name: 'latency',
-    claim: `the p99 of small exchanges of good clients is below ${latencyFloorMs} ms, or ${latencyRatioMax} times that of the quiet phase, or as many times that of clients without a proxy`,
+    claim: `the p99 of small exchanges of good clients is below ${latencyFloorMs} ms, or ${latencyRatioMax} times that of clients without a proxy`,
     measure: (result) => {
       const [quiet, ...halves] = result.phases
       if (quiet === undefined) return 'none'
       const ratios = halves.map(({ good }) => (good.latency.p99Ms / quiet.good.latency.p99Ms).toFixed(1))
-      return `p99 ${result.phases.map(({ good }) => good.latency.p99Ms.toFixed(1)).join(', ')} ms${ratios.length === 0 ? '' : `: ${ratios.join(' and ')} times`}`
+      const p99s = result.phases.map(({ good }) => good.latency.p99Ms.toFixed(1)).join(', ')
+      return `p99 ${p99s} ms${ratios.length === 0 ? '' : `: ${ratios.join(' and ')} times the quiet phase`}`
     },
-    judge: ({ phases: [quiet, ...halves] }) => quiet === undefined ? [] : halves.flatMap(({ name, good, controlLatency }) => {
-      const max = Math.max(latencyFloorMs, latencyRatioMax * quiet.good.latency.p99Ms, latencyRatioMax * controlLatency.p99Ms)
+    judge: ({ phases }) => phases.slice(1).flatMap(({ name, good, controlLatency }) => {
+      const max = Math.max(latencyFloorMs, latencyRatioMax * controlLatency.p99Ms)
       return unless(good.latency.p99Ms <= max, `p99 in the ${name}: ${good.latency.p99Ms.toFixed(1)} ms, allowed are ${max.toFixed(0)}`)
     }),
   },

@@ -5,7 +5,7 @@
 import { WriteBatch } from '../../lib/exchange/write-batch.ts'
 import { Exchange } from '../../lib/exchange/exchange.ts'
 import { TimerWheel, type Deadline } from '../../lib/core/timers.ts'
-import { RawSocket } from '../../lib/net/raw-socket.ts'
+import { HandleSocket } from '../../lib/net/handle-socket.ts'
 import { ParserEngine } from '../../native-free-parser/index.ts'
 
 export interface Defect {
@@ -33,7 +33,7 @@ const kept: unknown[] = []
 export const defectTable: readonly Defect[] = [
   { name: 'leak-socket', what: 'a connection is not closed when it should be', foundBy: 'sockets', plant() {
     const isNow = onceIn(10)
-    replace(RawSocket.prototype, 'destroy', (original) => function (this: RawSocket) {
+    replace(HandleSocket.prototype, 'destroy', (original) => function (this: HandleSocket) {
       if (!isNow()) original.call(this)
     })
   } },
@@ -51,9 +51,9 @@ export const defectTable: readonly Defect[] = [
     })
   } },
   { name: 'keep-memory', what: 'something is kept of every exchange', foundBy: 'memory', plant() {
-    replace(Exchange.prototype, 'begin', (original) => function (this: Exchange) {
+    replace(Exchange.prototype, 'begin', (original) => function (this: Exchange, ...given: Parameters<Exchange['begin']>) {
       kept.push(Array.from({ length: 2_000 }, (_, index) => index + 0.5))
-      original.call(this)
+      original.apply(this, given)
     })
   } },
   { name: 'corrupt-byte', what: 'a byte of a body is changed', foundBy: 'good clients', plant() {
@@ -84,16 +84,16 @@ export const defectTable: readonly Defect[] = [
   } },
   { name: 'block', what: 'the event loop stands still again and again', foundBy: 'latency', plant() {
     const isNow = onceIn(40)
-    replace(Exchange.prototype, 'begin', (original) => function (this: Exchange) {
-      if (isNow()) for (const until = performance.now() + 2_000; performance.now() < until;);
-      original.call(this)
+    replace(Exchange.prototype, 'begin', (original) => function (this: Exchange, ...given: Parameters<Exchange['begin']>) {
+      if (isNow()) for (const until = performance.now() + 2_500; performance.now() < until;);
+      original.apply(this, given)
     })
   } },
   { name: 'die', what: 'the process ends', foundBy: 'process', plant() {
     const isNow = onceIn(300)
-    replace(Exchange.prototype, 'begin', (original) => function (this: Exchange) {
+    replace(Exchange.prototype, 'begin', (original) => function (this: Exchange, ...given: Parameters<Exchange['begin']>) {
       if (isNow()) process.exit(7)
-      original.call(this)
+      original.apply(this, given)
     })
   } },
 ]

@@ -11,6 +11,9 @@ import { Pace } from './pace.ts'
 const kib = 1_024
 const mib = 1_024 * kib
 
+/** What a good client has begun takes a second or two; a machine that is busy otherwise is given more. */
+const finishMsMax = 30_000
+
 interface Session {
   readonly name: string
   readonly weight: number
@@ -61,8 +64,7 @@ const sessionTable: readonly Session[] = [
   { name: 'answer that ends with its connection', weight: 3, run: (client) => client.once({}, { wantedBytes: client.random.integer(0, 256 * kib), wantedFraming: 'close' }) },
   { name: 'origin that takes its time', weight: 4, run: (client) => client.once({}, { wantedBytes: 100, delayMs: client.random.integer(100, 1_500) }) },
   { name: 'tunnel', weight: 4, run: async (client) => {
-    const connection = await GoodConnection.open({ port: client.port, random: client.random })
-    await connection.tunnel(client.nextTag(), client.random.integer(1, 512 * kib))
+    await client.connected({}, (connection) => connection.tunnel(client.nextTag(), client.random.integer(1, 512 * kib)))
   } },
 ]
 
@@ -103,15 +105,19 @@ export class GoodClients {
   readonly #sessions: Record<string, number> = {}
   readonly #weights: Readonly<Record<string, number>>
   readonly #latency = { first: createHistogram(), next: createHistogram() }
+  readonly #faults: FaultList
+  readonly #open = new Set<GoodConnection>()
+  #areStuck = false
   exchanges = 0
   tunnels = 0
   bytes = 0
 
   constructor({ name, port, count, seed, faults, isSmallOnly = false }: GoodClientsOptions) {
+    this.#faults = faults
     const chosen = sessionTable.filter(({ isMeasured }) => !isSmallOnly || isMeasured === true)
     this.#weights = Object.fromEntries(chosen.map((row) => [row.name, row.weight]))
     this.#loops = Array.from({ length: count }, (_, index) =>
-      this.#live(new GoodClient(`${name}${index}`, port, seed + index, this.#pace, this), faults),
+      this.#live(new GoodClient(`${name}${index}`, port, seed + index, this.#pace, this)),
     )
   }
 
@@ -131,13 +137,34 @@ export class GoodClients {
     this.#latency[place].record(Math.max(1, Math.round(milliseconds * 1_000)))
   }
 
-  /** Resolves when every client has finished and its connection is closed. */
-  async stop(): Promise<void> {
-    this.#pace.end()
-    await Promise.all(this.#loops)
+  /** Some had to be stopped by force. */
+  get areStuck(): boolean {
+    return this.#areStuck
   }
 
-  async #live(client: GoodClient, faults: FaultList): Promise<void> {
+  /** Resolves when every client has finished and its connection is closed. Who takes too long is stopped, and that is a fault. */
+  async stop(): Promise<void> {
+    this.#pace.end()
+    const force = setTimeout(() => {
+      this.#areStuck = true
+      this.#faults.add(`${this.#open.size} connections of good clients were not done ${finishMsMax / 1_000} s after the end`)
+      for (const connection of this.#open) connection.destroy()
+    }, finishMsMax)
+    await Promise.all(this.#loops)
+    clearTimeout(force)
+  }
+
+  async open(options: GoodConnectionOptions): Promise<GoodConnection> {
+    const connection = await GoodConnection.open(options)
+    this.#open.add(connection)
+    return connection
+  }
+
+  closed(connection: GoodConnection): void {
+    this.#open.delete(connection)
+  }
+
+  async #live(client: GoodClient): Promise<void> {
     // Not all at once.
     await this.#pace.rest(client.random.integer(0, 500))
     while (!this.#pace.isOver) {
@@ -148,7 +175,7 @@ export class GoodClients {
         await session.run(client)
         if (name === 'tunnel') this.tunnels++
       } catch (error) {
-        faults.add(`${name}: ${error instanceof Error ? error.message : String(error)}`)
+        this.#faults.add(`${name}: ${error instanceof Error ? error.message : String(error)}`)
         // Whoever cannot connect does not try again at once.
         await this.#pace.rest(100)
       }
@@ -203,12 +230,13 @@ class GoodClient {
 
   /** Opens a connection, works on it, and closes it in good order. */
   async connected(options: Pick<GoodConnectionOptions, 'rests'>, work: (connection: GoodConnection) => Promise<void>): Promise<void> {
-    const connection = await GoodConnection.open({ port: this.port, random: this.random, ...options })
+    const connection = await this.#all.open({ port: this.port, random: this.random, ...options })
     try {
       await work(connection)
       await connection.end()
     } finally {
       connection.destroy()
+      this.#all.closed(connection)
     }
   }
 

@@ -179,7 +179,7 @@ class SoakRun {
   async #runPhases(): Promise<string> {
     const { timeMs, seed, clients, plant } = this.#options
     const roughUpstreams = await this.#rough.ask('open', { seed })
-    const doors = await this.#subject.ask('open', { goodUpstream: this.#origin.address, roughUpstreams, plant })
+    const doors = await this.#subject.ask('open', { goodUpstream: this.#origin.address, roughUpstreams })
     this.#socketsBefore = countSockets(this.#subject.pid)
     const quietMs = Math.min(timeMs * quietShare, quietMsMax)
     const halfMs = (timeMs - 2 * quietMs) / 2
@@ -211,6 +211,8 @@ class SoakRun {
         isSmallOnly: true,
       })
       try {
+        // The quiet phase shows how it should be.
+        if (isRough && index === 1 && plant !== null) await this.#subject.ask('plant', { defect: plant })
         if (isRough) await this.#raiders.ask('raid', { doors, clients: clients - goodClients, seed: phaseSeed + 50_000 })
         await this.#watch(name, ms, good)
       } finally {
@@ -232,6 +234,7 @@ class SoakRun {
         loopDelayMs: loopDelay.percentile(99) / 1e6,
         rest,
       })
+      if (good.areStuck) return `after the ${name} good clients had to be stopped by force`
       if (!rest.isQuiet) return `after the ${name} not everything came to rest`
       if (this.#signal.aborted) return 'it was interrupted'
     }

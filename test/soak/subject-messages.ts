@@ -27,9 +27,11 @@ export interface Standing {
 
 export type SubjectOrders = {
   readonly open: {
-    readonly details: { readonly goodUpstream: string; readonly roughUpstreams: readonly string[]; readonly plant: string | null }
+    readonly details: { readonly goodUpstream: string; readonly roughUpstreams: readonly string[] }
     readonly reply: Doors
   }
+  /** Puts a defect into the engine. */
+  readonly plant: { readonly details: { readonly defect: string }; readonly reply: void }
   /** `settled`: after the garbage has been collected. */
   readonly standing: { readonly details: { readonly isSettled: boolean }; readonly reply: Standing }
   /** Closes all proxies. Then the process has nothing left to do, and ends. */

@@ -80,16 +80,16 @@ function stand(): Standing {
 
 loopDelay.enable()
 const channel = obey<SubjectOrders>({
-  open: async ({ goodUpstream, roughUpstreams, plant }) => {
+  open: async ({ goodUpstream, roughUpstreams }) => {
     const doors = {
       front: await listen('front', [goodUpstream]),
       rough: await listen('rough', roughUpstreams),
       narrow: await listen('narrow', [goodUpstream]),
       narrowConnections,
     }
-    if (plant !== null) plantDefect(plant)
     return doors
   },
+  plant: ({ defect }) => plantDefect(defect),
   standing: async ({ isSettled }) => {
     if (!isSettled) return stand()
     // The delay is that of the time before, not of the collection.
