@@ -32,7 +32,7 @@ const residentGrowthMax = 48 * mib
 const heapAboveBaselineMax = 24 * mib
 const residentAboveBaselineMax = 256 * mib
 /** The p99 of good clients in company, by that of others at the same time without the proxy: a machine that is busy otherwise slows both. */
-const latencyRatioMax = 6
+const latencyRatioMax = 8
 const latencyFloorMs = 1_000
 /** In less time chance may leave something out. */
 const coverageMsMin = 60_000

@@ -14,35 +14,42 @@ import { BodyIntake, checksumOf, frameBody, framingFields, pour, type BodyFramin
 /** No request for it ever goes through the front door: who sees it has been smuggled to. */
 export const smuggledTarget = '/smuggled'
 
+/** A listener accepts one connection in each turn of the event loop: with one alone the origin would be the slowest of all. */
+const listeners = 16
+
 export class GoodOrigin implements AsyncDisposable {
   readonly faults: FaultList
   /** Complete requests. */
   requests = 0
-  readonly #server: Server
+  readonly #servers: readonly Server[]
   readonly #sockets = new Set<Socket>()
 
   static async listen(faults: FaultList): Promise<GoodOrigin> {
     const origin = new GoodOrigin(faults)
-    origin.#server.listen(0, '127.0.0.1', 4_096)
-    await once(origin.#server, 'listening')
+    for (const server of origin.#servers) {
+      server.listen(0, '127.0.0.1', 4_096)
+      await once(server, 'listening')
+    }
     return origin
   }
 
   private constructor(faults: FaultList) {
     this.faults = faults
-    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    const serve = (socket: Socket): void => {
       this.#sockets.add(socket)
       socket.once('close', () => this.#sockets.delete(socket))
       Visit.begin(socket, this)
-    })
+    }
+    this.#servers = Array.from({ length: listeners }, () => createServer({ allowHalfOpen: true, noDelay: true }, serve))
   }
 
-  get port(): number {
-    return (this.#server.address() as AddressInfo).port
+  get ports(): readonly number[] {
+    return this.#servers.map((server) => (server.address() as AddressInfo).port)
   }
 
-  get address(): string {
-    return `127.0.0.1:${this.port}`
+  /** As upstreams of the proxy are given. */
+  get addresses(): readonly string[] {
+    return this.ports.map((port) => `127.0.0.1:${port}`)
   }
 
   /** Connections that are open. */
@@ -51,10 +58,10 @@ export class GoodOrigin implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const closed = once(this.#server, 'close')
-    this.#server.close()
+    const closed = this.#servers.map((server) => once(server, 'close'))
+    for (const server of this.#servers) server.close()
     for (const socket of this.#sockets) socket.destroy()
-    await closed
+    await Promise.all(closed)
   }
 }
 

@@ -14,7 +14,7 @@ const timeouts = {
   requestBodyIdle: 6_000,
   clientWriteIdle: 5_000,
   queue: 10_000,
-  responseHead: 10_000,
+  responseHead: 20_000,
   responseBodyIdle: 6_000,
   upstreamWriteIdle: 5_000,
   upstreamKeepAlive: 1_500,
@@ -28,7 +28,7 @@ const timeouts = {
 
 export const proxyOptions: Readonly<Record<Door, ProxyOptions>> = {
   /** Good clients and raiders, one good origin. */
-  front: { timeouts, limits: { connections: 10_000 }, pool: { connections: 4_096, waiting: 8_192 } },
+  front: { timeouts, limits: { connections: 10_000 }, pool: { connections: 512, waiting: 1_024 } },
   /** Raiders and visitors, rough origins; the pools are small enough to be waited for. */
   rough: {
     timeouts: { ...timeouts, queue: 2_000, responseHead: 3_000, responseBodyIdle: 2_000, upstreamWriteIdle: 2_000 },

@@ -179,7 +179,7 @@ class SoakRun {
   async #runPhases(): Promise<string> {
     const { timeMs, seed, clients, plant } = this.#options
     const roughUpstreams = await this.#rough.ask('open', { seed })
-    const doors = await this.#subject.ask('open', { goodUpstream: this.#origin.address, roughUpstreams })
+    const doors = await this.#subject.ask('open', { goodUpstreams: this.#origin.addresses, roughUpstreams })
     this.#socketsBefore = countSockets(this.#subject.pid)
     const quietMs = Math.min(timeMs * quietShare, quietMsMax)
     const halfMs = (timeMs - 2 * quietMs) / 2
@@ -204,7 +204,7 @@ class SoakRun {
       const good = new GoodClients({ name: name[0]!, port: doors.front, count: goodClients, seed: phaseSeed, faults: this.#faults })
       const control = new GoodClients({
         name: `${name[0]}c`,
-        port: this.#origin.port,
+        port: this.#origin.ports[0]!,
         count: Math.max(2, Math.round(goodClients * controlShare)),
         seed: phaseSeed + 40_000,
         faults: this.#faults,

@@ -27,7 +27,7 @@ export interface Standing {
 
 export type SubjectOrders = {
   readonly open: {
-    readonly details: { readonly goodUpstream: string; readonly roughUpstreams: readonly string[] }
+    readonly details: { readonly goodUpstreams: readonly string[]; readonly roughUpstreams: readonly string[] }
     readonly reply: Doors
   }
   /** Puts a defect into the engine. */

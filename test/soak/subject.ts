@@ -80,11 +80,11 @@ function stand(): Standing {
 
 loopDelay.enable()
 const channel = obey<SubjectOrders>({
-  open: async ({ goodUpstream, roughUpstreams }) => {
+  open: async ({ goodUpstreams, roughUpstreams }) => {
     const doors = {
-      front: await listen('front', [goodUpstream]),
+      front: await listen('front', goodUpstreams),
       rough: await listen('rough', roughUpstreams),
-      narrow: await listen('narrow', [goodUpstream]),
+      narrow: await listen('narrow', goodUpstreams),
       narrowConnections,
     }
     return doors
