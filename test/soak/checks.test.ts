@@ -1,6 +1,7 @@
 /** Every check of the soak passes a clean result, and fails when its own figure is off. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { zeroDesyncCounts } from '../../lib/core/desync.ts'
 import type { ProxyStats } from '../../lib/index.ts'
 import { checkTable, judgeSoak } from './checks.ts'
 import { misdeedTable } from './misdeeds.ts'
@@ -12,6 +13,8 @@ import type { Standing } from './subject-messages.ts'
 const mib = 1_048_576
 const noFaults = { count: 0, samples: [] }
 
+const unused = { idle: 0, busy: 0, connecting: 0, waiting: 0, isQuarantined: false, desync: zeroDesyncCounts() }
+
 function makeStats(more: Partial<ProxyStats> = {}): ProxyStats {
   return {
     connections: 0,
@@ -19,11 +22,11 @@ function makeStats(more: Partial<ProxyStats> = {}): ProxyStats {
     exchangesTotal: 10,
     refusedTotal: 0,
     faultsTotal: 0,
-    strayTotal: 0,
+    desync: zeroDesyncCounts(),
     deadlines: 0,
     parserSlots: 0,
     parserMemoryBytes: 0,
-    upstreams: { origin: { idle: 0, busy: 0, connecting: 0, waiting: 0 } },
+    upstreams: { origin: unused },
     ...more,
   }
 }
@@ -105,7 +108,7 @@ const offTable: readonly { readonly what: string; readonly check: string; readon
   { what: 'a connection is left', check: 'at rest', result: stillOpen({ connections: 1 }) },
   { what: 'a parser slot is left', check: 'at rest', result: stillOpen({ parserSlots: 1 }) },
   { what: 'a deadline is left', check: 'at rest', result: stillOpen({ deadlines: 1 }) },
-  { what: 'a pooled connection is left', check: 'at rest', result: stillOpen({ upstreams: { origin: { idle: 1, busy: 0, connecting: 0, waiting: 0 } } }) },
+  { what: 'a pooled connection is left', check: 'at rest', result: stillOpen({ upstreams: { origin: { ...unused, idle: 1 } } }) },
   { what: 'a socket is left', check: 'sockets', result: withLastPhase({ rest: { ...makePhase('').rest, sockets: 6 } }) },
   { what: 'the heap grows', check: 'memory', result: makeResult({ heapBytes: 13 * mib }) },
   { what: 'external memory grows', check: 'memory', result: makeResult({ externalBytes: 10 * mib }) },

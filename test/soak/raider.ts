@@ -29,7 +29,7 @@ export class Raider {
     this.random = setting.random
     this.faults = setting.faults
     this.#setting = setting
-    this.#door = setting.random.chance(0.7) ? 'front' : 'rough'
+    this.#door = setting.random.chance(0.6) ? 'front' : 'rough'
   }
 
   /** It goes where the good clients go. */
