@@ -1,24 +1,34 @@
 /**
- * Bodies to be recognised: blocks of noise, each with its number, so that a byte that is lost, repeated or swapped changes the
- * checksum; and the checksum of what arrives.
+ * Bodies to be recognised: blocks of noise, each with its number and, when there is one, the tag of its message, so that a byte that is
+ * lost, repeated, swapped or meant for another changes the checksum; and the checksum of what arrives.
  */
-import { createHash, randomFillSync } from 'node:crypto'
+import { createHash } from 'node:crypto'
+import { SeededRandom } from './seeded-random.ts'
 
 const blockBytes = 65_536
-const noise = randomFillSync(Buffer.alloc(blockBytes))
+const noise = makeNoise()
+
+/** The same in every process: one may send what another checks. */
+function makeNoise(): Buffer {
+  const random = new SeededRandom(1)
+  return Buffer.from(Uint8Array.from({ length: blockBytes }, () => random.integer(0, 255)))
+}
 
 /** The blocks of a body of `bytes` bytes. */
-export function* makeBlocks(bytes: number): Generator<Buffer> {
+export function* makeBlocks(bytes: number, tag = ''): Generator<Buffer> {
   for (let at = 0; at < bytes; at += blockBytes) {
     const block = Buffer.from(noise.subarray(0, Math.min(blockBytes, bytes - at)))
-    if (block.length >= 4) block.writeUInt32LE(at / blockBytes, 0)
+    if (block.length >= 4) {
+      block.writeUInt32LE(at / blockBytes, 0)
+      block.write(tag, 4, 'latin1')
+    }
     yield block
   }
 }
 
 /** A body in one piece. */
-export function makePayload(bytes: number): Buffer {
-  return Buffer.concat([...makeBlocks(bytes)])
+export function makePayload(bytes: number, tag = ''): Buffer {
+  return Buffer.concat([...makeBlocks(bytes, tag)])
 }
 
 export interface Received {
@@ -27,9 +37,9 @@ export interface Received {
 }
 
 /** What a body should be on arrival. */
-export function describePayload(bytes: number): Received {
+export function describePayload(bytes: number, tag = ''): Received {
   const hash = createHash('sha256')
-  for (const block of makeBlocks(bytes)) hash.update(block)
+  for (const block of makeBlocks(bytes, tag)) hash.update(block)
   return { bytes, checksum: hash.digest('hex') }
 }
 

@@ -12,7 +12,7 @@ export class RefusingAddress {
   readonly #socket: Socket
 
   /** Held until the test is over. */
-  static async hold(t: TestContext): Promise<RefusingAddress> {
+  static async hold(t: Pick<TestContext, 'after'>): Promise<RefusingAddress> {
     const server = createServer((accepted) => accepted.on('error', () => {})).listen(0, '127.0.0.1')
     await once(server, 'listening')
     const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
