@@ -81,6 +81,8 @@ export interface Arrival {
   readonly client: ClientRecord
   /** How many exchanges of that client were over. */
   readonly exchange: number
+  /** How much had come over the connection. */
+  readonly deliveredBytes: number
   /** The origin had sent, or was about to send, what was not read yet: its next octets may be taken for the answer to this request. */
   isDoubtful: boolean
 }
@@ -274,7 +276,8 @@ export class EngineRun {
     for (const message of reader.messages.slice(record.arrivals.length)) {
       const client = this.clients[this.#plan.clientOf?.(message) ?? 0]!
       const number = this.#arrivals++
-      record.arrivals.push({ number, message, client, exchange: client.summaries.length, isDoubtful: false })
+      const exchange = client.summaries.length
+      record.arrivals.push({ number, message, client, exchange, deliveredBytes: record.delivered.length, isDoubtful: false })
       this.#plan.onArrival?.(record)
     }
   }

@@ -8,7 +8,9 @@ import { connectionTokensAndHost, connectionTokensAndHostCanaries } from './targ
 import { headRoundTrip, headRoundTripCanaries } from './targets/head-round-trip.ts'
 import { parserSplit, parserSplitCanaries } from './targets/parser-split.ts'
 import { responsePath, responsePathCanaries } from './targets/response-path.ts'
+import { simulatedWorld, simulatedWorldCanaries } from './targets/simulated-world.ts'
 import { smuggling, smugglingCanaries } from './targets/smuggling.ts'
+import { wholeExchange, wholeExchangeCanaries } from './targets/whole-exchange.ts'
 
 export interface Registration {
   readonly target: FuzzTarget
@@ -22,6 +24,8 @@ export const registry: readonly Registration[] = [
   { target: chunkDecoder, seeds: ({ chunkedBodies }) => chunkedBodies, canaries: chunkDecoderCanaries },
   { target: smuggling, seeds: ({ requests }) => requests, canaries: smugglingCanaries },
   { target: responsePath, seeds: ({ responses }) => responses, canaries: responsePathCanaries },
+  { target: wholeExchange, seeds: ({ encounters }) => encounters, canaries: wholeExchangeCanaries },
+  { target: simulatedWorld, seeds: ({ schedules }) => schedules, canaries: simulatedWorldCanaries },
   { target: connectionTokensAndHost, seeds: ({ words }) => words, canaries: connectionTokensAndHostCanaries },
   { target: cliUnits, seeds: ({ words }) => words, canaries: cliUnitsCanaries },
   { target: accessLogLine, seeds: ({ requests, words }) => [...words, ...requests], canaries: accessLogLineCanaries },

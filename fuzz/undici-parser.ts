@@ -53,7 +53,8 @@ function instantiate(): Exports {
       wasm_on_status: () => 0,
       wasm_on_header_field: (_parser: number, at: number, bytes: number) => tell((one) => one.onName(at, bytes)),
       wasm_on_header_value: (_parser: number, at: number, bytes: number) => tell((one) => one.onValue(at, bytes)),
-      wasm_on_headers_complete: (_parser: number, status: number, _upgrade: number, persists: number) => sink!.onHead(status, persists === 1),
+      wasm_on_headers_complete: (_parser: number, status: number, _upgrade: number, persists: number) =>
+        sink!.onHead(status, persists === 1),
       wasm_on_body: (_parser: number, at: number, bytes: number) => tell((one) => one.onBody(at, bytes)),
       // Stops there, so that the place can be asked for.
       wasm_on_message_complete: () => {

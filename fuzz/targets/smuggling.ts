@@ -52,7 +52,10 @@ function makeTarget(parts: RunParts): FuzzTarget {
         run.run()
         const [client] = run.clients
         const seen = run.upstreams.map((upstream, index) => {
-          const mayBeCut = upstream.socket.wasReset || upstream.socket.peer.sawReset || origins[index]!.hasAnsweredEarly
+          const { socket, arrivals } = upstream
+          // A response too many, if it is taken for the answer, is an early one.
+          const hasAnsweredEarly = origins[index]!.hasAnsweredEarly || arrivals.at(-1)?.isDoubtful === true
+          const mayBeCut = socket.wasReset || socket.peer.sawReset || hasAnsweredEarly
           return checkRequests(upstream, mayBeCut, random)
         })
         if (seen.every((requests) => requests !== undefined)) checkAgainstClient(seen.flat(), data)
@@ -148,9 +151,10 @@ class Origin implements OriginEnd {
     return socket.peer.canSend && !socket.isConnecting && (this.#out !== '' || this.#ends || socket.peer.sawEnd)
   }
 
-  /** There is something that the proxy has not read yet. */
+  /** There is something that the proxy has not read yet, or will be, in answer to a request before the last one. */
   get isAhead(): boolean {
-    return this.#out !== '' || this.#sentBytes > this.#upstream.delivered.length
+    const { arrivals, delivered } = this.#upstream
+    return this.#out !== '' || this.#sentBytes > delivered.length || this.#answered < arrivals.length - 1
   }
 
   act(): void {
