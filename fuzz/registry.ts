@@ -3,8 +3,10 @@ import type { SeedCorpus } from './seed-corpus.ts'
 import type { Canary, FuzzTarget } from './target.ts'
 import { accessLogLine, accessLogLineCanaries } from './targets/access-log-line.ts'
 import { chunkDecoder, chunkDecoderCanaries } from './targets/chunk-decoder.ts'
+import { chunkEncoder, chunkEncoderCanaries } from './targets/chunk-encoder.ts'
 import { cliUnits, cliUnitsCanaries } from './targets/cli-units.ts'
 import { connectionTokensAndHost, connectionTokensAndHostCanaries } from './targets/connection-tokens-and-host.ts'
+import { framingDecision, framingDecisionCanaries } from './targets/framing-decision.ts'
 import { headRoundTrip, headRoundTripCanaries } from './targets/head-round-trip.ts'
 import { parserSplit, parserSplitCanaries } from './targets/parser-split.ts'
 import { responsePath, responsePathCanaries } from './targets/response-path.ts'
@@ -20,8 +22,10 @@ export interface Registration {
 
 export const registry: readonly Registration[] = [
   { target: parserSplit, seeds: ({ requests, responses }) => [...requests, ...responses], canaries: parserSplitCanaries },
+  { target: framingDecision, seeds: ({ schedules, words }) => [...schedules, ...words], canaries: framingDecisionCanaries },
   { target: headRoundTrip, seeds: ({ requests }) => requests, canaries: headRoundTripCanaries },
   { target: chunkDecoder, seeds: ({ chunkedBodies }) => chunkedBodies, canaries: chunkDecoderCanaries },
+  { target: chunkEncoder, seeds: ({ chunkedBodies, words }) => [...chunkedBodies, ...words], canaries: chunkEncoderCanaries },
   { target: smuggling, seeds: ({ requests }) => requests, canaries: smugglingCanaries },
   { target: responsePath, seeds: ({ responses }) => responses, canaries: responsePathCanaries },
   { target: wholeExchange, seeds: ({ encounters }) => encounters, canaries: wholeExchangeCanaries },
