@@ -9,6 +9,7 @@ import { connectionTokensAndHost, connectionTokensAndHostCanaries } from './targ
 import { framingDecision, framingDecisionCanaries } from './targets/framing-decision.ts'
 import { headRoundTrip, headRoundTripCanaries } from './targets/head-round-trip.ts'
 import { parserSplit, parserSplitCanaries } from './targets/parser-split.ts'
+import { responseHeadRoundTrip, responseHeadRoundTripCanaries } from './targets/response-head-round-trip.ts'
 import { responsePath, responsePathCanaries } from './targets/response-path.ts'
 import { simulatedWorld, simulatedWorldCanaries } from './targets/simulated-world.ts'
 import { smuggling, smugglingCanaries } from './targets/smuggling.ts'
@@ -24,6 +25,7 @@ export const registry: readonly Registration[] = [
   { target: parserSplit, seeds: ({ requests, responses }) => [...requests, ...responses], canaries: parserSplitCanaries },
   { target: framingDecision, seeds: ({ schedules, words }) => [...schedules, ...words], canaries: framingDecisionCanaries },
   { target: headRoundTrip, seeds: ({ requests }) => requests, canaries: headRoundTripCanaries },
+  { target: responseHeadRoundTrip, seeds: ({ responses }) => responses, canaries: responseHeadRoundTripCanaries },
   { target: chunkDecoder, seeds: ({ chunkedBodies }) => chunkedBodies, canaries: chunkDecoderCanaries },
   { target: chunkEncoder, seeds: ({ chunkedBodies, words }) => [...chunkedBodies, ...words], canaries: chunkEncoderCanaries },
   { target: smuggling, seeds: ({ requests }) => requests, canaries: smugglingCanaries },
