@@ -10,9 +10,8 @@ export function withMember<T extends object>(
 ): FuzzTarget {
   const intact = Object.getOwnPropertyDescriptor(prototype, name)
   if (intact === undefined) throw new Error(`there is no member ${name} to break`)
-  const isGetter = intact.get !== undefined
-  const member = make((isGetter ? intact.get : intact.value) as (...args: never[]) => unknown)
-  const broken = isGetter ? { ...intact, get: member } : { ...intact, value: member }
+  const { get, value } = intact as Readonly<Record<'get' | 'value', (...args: never[]) => unknown>>
+  const broken = get === undefined ? { ...intact, value: make(value) } : { ...intact, get: make(get) }
   return {
     ...target,
     run(data, random) {

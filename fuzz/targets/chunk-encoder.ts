@@ -17,8 +17,8 @@ interface Turn {
 }
 
 interface Subject {
-  encodeTurn(turn: Turn, tail: string): string
-  encodeTrailers(trailers: TrailerSection, nominated: ReadonlySet<string>): string
+  readonly encodeTurn: (turn: Turn, tail: string) => string
+  readonly encodeTrailers: (trailers: TrailerSection, nominated: ReadonlySet<string>) => string
 }
 
 const batch = new WriteBatch()

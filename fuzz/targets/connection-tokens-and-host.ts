@@ -132,7 +132,7 @@ function makeTarget({ readOptions, findAuthorityFault: findFault }: Subject): Fu
     const isRight = isHost(text)
     expect(
       (typeof options === 'string') === !isRight,
-      () => `an authority of ${JSON.stringify(text)} is ${isRight ? `refused with ${String(options)}` : 'accepted'}`,
+      () => `an authority of ${JSON.stringify(text)} is ${isRight ? `refused with ${JSON.stringify(options)}` : 'accepted'}`,
     )
     if (isRight) expectSame((options as Options).authority, text, `the authority of ${JSON.stringify(text)}`)
   }

@@ -178,7 +178,8 @@ function expectedFields(head: ResponseHead, passage: Passage): string[] {
     if (lower === 'upgrade' && head.status !== 101 && head.status !== 426) continue
     if (lower === 'trailer' && framing !== 'chunked') continue
     if (lower === 'content-length' && (head.status < 200 || head.status === 204)) continue
-    result.push(name, lower === 'content-length' && /^0./.test(value) ? String(Number(value)) : value)
+    if (lower === 'content-length' && /^0./.test(value)) result.push('Content-Length', String(Number(value)))
+    else result.push(name, value)
   }
   if (framing === 'chunked') result.push('Transfer-Encoding', 'chunked')
   if (date !== '' && !hasDate) result.push('Date', date)

@@ -195,14 +195,14 @@ const origins = new WeakMap<UpstreamConnection, Pool>()
 
 /** Early answers end the use of a connection, because its server may wait for the rest of the request: here they do not. */
 function withEarlyReuse(): FuzzTarget {
-  let last: Pool | undefined
+  const pools: { last?: Pool } = {}
   const remembering = withMember(
     wholeExchange,
     Pool.prototype,
     'acquire',
     (acquire) =>
       function (this: Pool, ...args: never[]) {
-        last = this
+        pools.last = this
         return acquire.apply(this, args)
       },
   )
@@ -212,6 +212,7 @@ function withEarlyReuse(): FuzzTarget {
     'terminate',
     (terminate) =>
       function (this: UpstreamConnection) {
+        const { last } = pools
         if (last === undefined || this.state !== ConnectionState.BUSY || !this.isReusable || origins.has(this)) return terminate.apply(this)
         origins.set(this, last)
         last.release(this)

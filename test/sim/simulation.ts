@@ -24,7 +24,7 @@ import { Ledger } from './ledger.ts'
 import { OriginActor } from './origin-actor.ts'
 import { SharedReadBuffer, SimulatedSocket } from './simulated-socket.ts'
 import { VirtualClock } from './virtual-clock.ts'
-import { World } from './world.ts'
+import type { World } from './world.ts'
 
 /** What a direction may hold back: one read, and the framing that is put around it. */
 const unsentBytesMax = 2 * 65_536 + 4_096
@@ -102,13 +102,17 @@ export class Simulation {
   /** Throws when something is not as it should be. */
   async run(): Promise<void> {
     // What hangs on a promise goes on only when the simulation lets it.
-    for (const _ of this.#steps()) await new Promise((resolve) => setImmediate(resolve))
+    const steps = this.#steps()
+    while (steps.next().done !== true) await new Promise((resolve) => setImmediate(resolve))
   }
 
   /** The same in one go: for a world in which no name is resolved, so that nothing hangs on a promise. */
   runAtOnce(): void {
     assert(!this.world.namesResolve, 'names are resolved in this world')
-    for (const _ of this.#steps()) assert.fail('something hangs on a promise')
+    const steps = this.#steps()
+    const { done } = steps.next()
+    steps.return(undefined)
+    assert(done, 'something hangs on a promise')
   }
 
   /** Yields where promises have to go on. */
