@@ -140,6 +140,9 @@ export class EngineRun {
   /** What each client has yet to send. */
   readonly #unsent: string[]
   readonly #closed: ByteSocket[] = []
+  /** Clients come one after the other: what one leaves behind in the engine, the next one finds. */
+  #openNext: () => void = () => {}
+  #openCount = 0
   #arrivals = 0
   #steps = 0
 
@@ -174,10 +177,12 @@ export class EngineRun {
   /** Runs until both sides are closed. Throws what the engine throws. */
   run(): void {
     const environment = this.#makeEnvironment()
-    for (const { socket } of this.clients) {
+    this.#openNext = () => {
+      const { socket } = this.clients[this.#openCount++]!
       socket.handler = this.#parts.makeConnection(socket, environment, (one) => this.#connect(one))
     }
-    this.#playToEnd(() => this.clients.every(({ socket }) => socket.closed))
+    this.#openNext()
+    this.#playToEnd(() => this.#openCount === this.clients.length && this.clients.every(({ socket }) => socket.closed))
     this.#group.destroy()
     this.#playToEnd(() => this.upstreams.every(({ socket }) => socket.closed))
     for (const { socket } of this.clients) {
@@ -209,11 +214,13 @@ export class EngineRun {
 
   #actions(): (() => void)[] {
     const actions: (() => void)[] = []
-    for (const { socket } of [...this.clients, ...this.upstreams]) {
+    const clients = this.clients.slice(0, this.#openCount)
+    if (clients.length < this.clients.length) actions.push(this.#openNext)
+    for (const { socket } of [...clients, ...this.upstreams]) {
       for (const event of socket.events()) actions.push(() => socket.happen(event, this.#pieceBytes()))
     }
     for (const origin of this.#origins) if (origin.canAct) actions.push(() => origin.act())
-    for (const [index, client] of this.clients.entries()) {
+    for (const [index, client] of clients.entries()) {
       const action = this.#clientAction(client, index)
       if (action !== undefined) actions.push(action)
     }

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { expandSegments, loadCases, type Segment } from '../test/conformance/case-format.ts'
 import { SeededRandom } from '../test/support/seeded-random.ts'
 import { toBytes } from './octets.ts'
+import { attacks, chunkTricks, responseAttacks } from './smuggling-tricks.ts'
 
 const casesFolder = fileURLToPath(new URL('../../test/conformance/cases/', import.meta.url))
 
@@ -33,13 +34,14 @@ export function loadSeedCorpus(): SeedCorpus {
 
 function readCases(): SeedCorpus {
   const cases = loadCases(casesFolder)
-  const requests = unique([...plainRequests, ...cases.map(({ send }) => bytesOf(send))])
+  const requests = unique([...plainRequests, ...attacks, ...cases.map(({ send }) => bytesOf(send))])
   const responses = unique([
     ...plainResponses,
+    ...responseAttacks,
     ...cases.flatMap(({ origin }) => (origin?.answer === undefined ? [] : [bytesOf(origin.answer)])),
   ])
   const schedules = makeSchedules()
-  const chunkedBodies = unique([...requests, ...responses].flatMap(chunkedBodyOf))
+  const chunkedBodies = unique([...chunkTricks, ...[...requests, ...responses].flatMap(chunkedBodyOf)])
   return {
     requests: requests.map(toBytes),
     responses: responses.map(toBytes),
