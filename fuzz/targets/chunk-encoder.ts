@@ -1,6 +1,7 @@
 /** Bodies as they leave in chunks, turn by turn: whoever decodes them gets the octets that came, the trailers that may pass, and one end. */
 import { Buffer } from 'node:buffer'
 import { WriteBatch } from '../../lib/exchange/write-batch.ts'
+import { BulkBuffers } from '../../lib/net/bulk-buffers.ts'
 import { createParser, encodeTrailers, lastChunk, type TrailerSection } from '../../native-free-parser/index.ts'
 import type { SeededRandom } from '../../test/support/seeded-random.ts'
 import { EngineLease } from '../engine-lease.ts'
@@ -16,21 +17,39 @@ interface Turn {
   readonly ranges: readonly (readonly [start: number, end: number])[]
 }
 
+/** Where the piece may lie. */
+type Place = 'here' | 'lent' | 'kept'
+
 interface Subject {
-  readonly encodeTurn: (turn: Turn, tail: string) => string
+  readonly encodeTurn: (turn: Turn, tail: string, place: Place) => string
   readonly encodeTrailers: (trailers: TrailerSection, nominated: ReadonlySet<string>) => string
 }
 
-const batch = new WriteBatch()
+const bulk = new BulkBuffers()
+// One that makes strings of what is small, as in the product, and one that hardly ever does.
+const batches = [new WriteBatch(bulk), new WriteBatch(bulk, 4)]
 
 const subject: Subject = {
-  encodeTurn: ({ source, ranges }, tail) => {
-    for (const [start, end] of ranges) batch.add(start, end)
-    const data = batch.encode('', source, true, tail)
-    expect(batch.isEmpty, () => 'octets are left in the batch')
-    return typeof data === 'string' ? data : data.toString('latin1')
+  encodeTurn: (turn, tail, place) => {
+    const [usual, bare] = batches.map((batch) => encodeWith(batch, turn, tail, place))
+    expectSame(bare, usual, 'a piece as a buffer and as a string')
+    return usual!
   },
   encodeTrailers,
+}
+
+function encodeWith(batch: WriteBatch, { source, ranges }: Turn, tail: string, place: Place): string {
+  // Encoding may change it.
+  const copy = Buffer.from(source)
+  for (const [start, end] of ranges) batch.add(start, end)
+  const data = batch.encode('', copy, true, tail, place)
+  expect(batch.isEmpty, () => 'octets are left in the batch')
+  const text = typeof data === 'string' ? data : data.toString('latin1')
+  batch.onWritten(true)
+  const dataEnd = ranges.at(-1)?.[1] ?? 0
+  const untouched = place !== 'here' ? 0 : tail === '' ? dataEnd + 2 : dataEnd
+  expect(copy.subarray(untouched).equals(source.subarray(untouched)), () => 'octets were changed that are not its own')
+  return text
 }
 
 const head = 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n'
@@ -44,6 +63,7 @@ function makeTarget({ encodeTurn, encodeTrailers: encodeTail }: Subject): FuzzTa
     invariants: [
       'the naive decoder, our own with any split, Node and undici decode the octets that came, in one message that ends where the text ends',
       'sizes are canonical, and no chunk is empty but the last',
+      'it is the same wherever the piece may lie, and nothing is changed around what was read',
       'trailers that were for one hop only are gone, and no others',
     ],
     run(data, random) {
@@ -53,7 +73,8 @@ function makeTarget({ encodeTurn, encodeTrailers: encodeTail }: Subject): FuzzTa
       const nominated = new Set(random.pick([[], [], ['x-hop'], ['x-a', 'digest']]))
       const passing = trailers.flatMap(([name, value]) => (nominated.has(name.toLowerCase()) ? [] : [name, value]))
       const tail = trailers.length === 0 ? lastChunk : encodeTail({ rawFields: trailers.flat() }, nominated)
-      const text = turns.map((turn, index) => encodeTurn(turn, index === turns.length - 1 ? tail : '')).join('')
+      const place = (): Place => random.pick(['here', 'here', 'lent', 'kept'] as const)
+      const text = turns.map((turn, index) => encodeTurn(turn, index === turns.length - 1 ? tail : '', place())).join('')
       expectCanonical(text)
       expectSame(readChunks(text, limits), { kind: 'whole', body, trailers: passing, bytes: text.length }, 'the naive decoder')
       expectSame(decode(text, random), [body, passing, head.length + text.length], 'our decoder')
@@ -73,7 +94,7 @@ function makeTurns(data: Uint8Array, random: SeededRandom): Turn[] {
   let at = 0
   do {
     const ranges: [number, number][] = []
-    let source = '0\r\n\r\n'
+    let source = random.pick(['0\r\n\r\n', ' '.repeat(40)])
     for (let count = random.integer(0, 4); count > 0 && at < text.length; count--) {
       const piece = text.slice(at, at + random.integer(1, random.pick([1, 16, 300, 65_536])))
       at += piece.length
@@ -143,23 +164,23 @@ export const chunkEncoderCanaries: readonly Canary[] = [
     bug: 'a turn without data is a chunk of its own',
     target: makeTarget({
       ...subject,
-      encodeTurn: (turn, tail) => (turn.ranges.length === 0 && tail === '' ? '0\r\n\r\n' : subject.encodeTurn(turn, tail)),
+      encodeTurn: (turn, tail, place) => (turn.ranges.length === 0 && tail === '' ? '0\r\n\r\n' : subject.encodeTurn(turn, tail, place)),
     }),
   },
   {
     bug: 'sizes are decimal',
     target: makeTarget({
       ...subject,
-      encodeTurn: (turn, tail) =>
-        subject.encodeTurn(turn, tail).replace(/^([0-9a-f]+)\r\n/, (_, size: string) => `${Number.parseInt(size, 16)}\r\n`),
+      encodeTurn: (turn, tail, place) =>
+        subject.encodeTurn(turn, tail, place).replace(/^([0-9a-f]+)\r\n/, (_, size: string) => `${Number.parseInt(size, 16)}\r\n`),
     }),
   },
   {
     bug: 'what lies between two ranges is sent along',
     target: makeTarget({
       ...subject,
-      encodeTurn: ({ source, ranges }, tail) =>
-        subject.encodeTurn({ source, ranges: ranges.length < 2 ? ranges : [[ranges[0]![0], ranges.at(-1)![1]]] }, tail),
+      encodeTurn: ({ source, ranges }, tail, place) =>
+        subject.encodeTurn({ source, ranges: ranges.length < 2 ? ranges : [[ranges[0]![0], ranges.at(-1)![1]]] }, tail, place),
     }),
   },
   {

@@ -62,7 +62,8 @@ function makeTarget(parts: RunParts): FuzzTarget {
         const reader = checkAnswers(client!)
         if (reader === undefined) return
         checkDelivery(run, client!, reader)
-        checkDigests(reader, data)
+        // Where an origin said too much, what followed may be one answer late.
+        if (!run.upstreams.some(({ arrivals }) => arrivals.some(({ isDoubtful }) => isDoubtful))) checkDigests(reader, data)
       })
     },
   }

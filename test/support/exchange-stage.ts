@@ -9,6 +9,7 @@ import { DownstreamConnection } from '../../lib/downstream/connection.ts'
 import { makeRequestParsers, sparesMax, type DownstreamEnvironment } from '../../lib/downstream/environment.ts'
 import { Exchange } from '../../lib/exchange/exchange.ts'
 import { WriteBatch } from '../../lib/exchange/write-batch.ts'
+import { BulkBuffers } from '../../lib/net/bulk-buffers.ts'
 import type { ExchangeSummary } from '../../lib/observe/exchange-summary.ts'
 import { UpstreamGroup } from '../../lib/upstream/group.ts'
 import { SharedReadBuffer, SimulatedSocket } from '../sim/simulated-socket.ts'
@@ -40,11 +41,10 @@ export class ExchangeStage {
       config,
       wheel,
       upstreams: this.group,
-      parserEngine,
       parsers: makeRequestParsers(parserEngine, defaultRequestLimits),
       exchanges: new Spares(() => new Exchange(environment), sparesMax),
-      requestBatch: new WriteBatch(),
-      responseBatch: new WriteBatch(),
+      requestBatch: new WriteBatch(new BulkBuffers(), 24),
+      responseBatch: new WriteBatch(new BulkBuffers(), 24),
       instance: 'stage-',
       get isDraining() {
         return progress.isDraining
