@@ -40,6 +40,18 @@ export function checkReuse(upstream: UpstreamRecord): void {
   }
 }
 
+/** For each new arrival: behind a body or HEAD, of which its server may have left a rest unread, no other client follows. Throws Violation. */
+export function checkIsolation({ arrivals }: UpstreamRecord): void {
+  const last = arrivals.at(-1)!
+  const before = arrivals.find(
+    ({ message, client }) => client !== last.client && (message.method === 'HEAD' || message.framing === 'chunked' || message.body !== ''),
+  )
+  expect(
+    before === undefined,
+    () => `${last.client.socket.remote} follows ${before!.message.method} of ${before!.client.socket.remote} on one connection`,
+  )
+}
+
 /** `reader` has read all that the client got, `answered` is what checkAnswers knows of it. Throws Violation. */
 export function checkDelivery(run: EngineRun, client: ClientRecord, reader: ReferenceReader): void {
   const arrivals = run.upstreams.flatMap((upstream) => upstream.arrivals)

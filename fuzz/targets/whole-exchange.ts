@@ -10,7 +10,7 @@ import { ConnectionState, UpstreamConnection } from '../../lib/upstream/connecti
 import { Pool } from '../../lib/upstream/pool.ts'
 import { checkAnswers, isBeyondReference } from '../answer-check.ts'
 import { ByteRandom } from '../byte-random.ts'
-import { checkDelivery, checkReuse, tagName } from '../delivery-check.ts'
+import { checkDelivery, checkIsolation, checkReuse, tagName } from '../delivery-check.ts'
 import { EngineLease } from '../engine-lease.ts'
 import { EngineRun, realParts, type ClientPlan, type OriginEnd, type RunParts, type RunPlan, type UpstreamRecord } from '../engine-run.ts'
 import { toBytes, toText } from '../octets.ts'
@@ -33,14 +33,18 @@ function makeTarget(parts: RunParts): FuzzTarget {
       'what a client gets is a sequence of whole canonical responses, of which all readers see the same, the last one perhaps visibly cut',
       'each response goes to the request that it answers, whoever shares the connection',
       'a connection is used again only when what came over it is a whole response to each request, and nothing else',
+      'unless it is asked for otherwise, no client gets a connection that carried the body or the HEAD of another one',
       'nothing is left behind: no connection, no deadline, no waiter, no parser slot',
     ],
     run(data, random) {
       const [hostile = '', answers = '', schedule = ''] = toText(data).split(partEnd)
       const chance = new ByteRandom(toBytes(schedule), random.integer(0, 0x7fff_ffff))
       const origins: Origin[] = []
+      const reuseAfterBody = chance.pick(['same-client', 'anyone'] as const)
       const plan: RunPlan = {
         options: {
+          reuseAfterBody,
+          desync: { quarantineAfter: chance.pick([0, 1, 3]) },
           halfClosedClients: chance.pick(['abort', 'serve'] as const),
           pool: { connections: chance.pick([1, 1, 2, 256]), waiting: chance.pick([0, 1, 100]) },
           limits: {
@@ -61,6 +65,7 @@ function makeTarget(parts: RunParts): FuzzTarget {
         clientOf: ({ fields }) => Number(fieldOf(fields, clientName.toLowerCase()) ?? 0),
         onArrival: (upstream) => {
           checkReuse(upstream)
+          if (reuseAfterBody === 'same-client') checkIsolation(upstream)
           upstream.arrivals.at(-1)!.isDoubtful = origins[upstream.index]!.isAhead
         },
       }
@@ -190,13 +195,11 @@ function goodAnswer({ method }: ReferenceMessage, random: SeededRandom): string 
 
 export const wholeExchange = makeTarget(realParts)
 
-/** The pool that a connection came from, for the canary that gives it back. */
-const origins = new WeakMap<UpstreamConnection, Pool>()
-
-/** Early answers end the use of a connection, because its server may wait for the rest of the request: here they do not. */
+/** A connection whose response is complete and whose request is not is given up, because its server may wait for the rest: here it is kept. */
 function withEarlyReuse(): FuzzTarget {
   const pools: { last?: Pool } = {}
-  const remembering = withMember(
+  const complete = new WeakSet<UpstreamConnection>()
+  const knowingPools = withMember(
     wholeExchange,
     Pool.prototype,
     'acquire',
@@ -206,16 +209,39 @@ function withEarlyReuse(): FuzzTarget {
         return acquire.apply(this, args)
       },
   )
+  const knowingResponses = withMember(
+    knowingPools,
+    UpstreamConnection.prototype,
+    'onMessageComplete',
+    (onMessageComplete) =>
+      function (this: UpstreamConnection) {
+        complete.add(this)
+        onMessageComplete.apply(this)
+      },
+  )
   return withMember(
-    remembering,
+    knowingResponses,
     UpstreamConnection.prototype,
     'terminate',
     (terminate) =>
       function (this: UpstreamConnection) {
-        const { last } = pools
-        if (last === undefined || this.state !== ConnectionState.BUSY || !this.isReusable || origins.has(this)) return terminate.apply(this)
-        origins.set(this, last)
-        last.release(this)
+        if (this.state !== ConnectionState.BUSY || !complete.delete(this)) return terminate.apply(this)
+        Object.defineProperty(this, 'isReusable', { value: true })
+        pools.last!.release(this)
+      },
+  )
+}
+
+/** Forgets who was the first to use a connection. */
+function withoutReservations(): FuzzTarget {
+  return withMember(
+    wholeExchange,
+    Pool.prototype,
+    'release',
+    (release) =>
+      function (this: Pool, connection: UpstreamConnection) {
+        connection.reservedFor = undefined
+        release.apply(this, [connection] as never[])
       },
   )
 }
@@ -225,7 +251,8 @@ export const wholeExchangeCanaries: readonly Canary[] = [
     bug: 'a connection goes back to the pool whatever came over it',
     target: withMember(wholeExchange, UpstreamConnection.prototype, 'isReusable', () => () => true),
   },
-  { bug: 'a connection whose request was answered early goes back to the pool', target: withEarlyReuse() },
+  { bug: 'a connection that is given up behind its response goes back to the pool', target: withEarlyReuse() },
+  { bug: 'what is reserved for a client is given to another one', target: withoutReservations() },
   {
     bug: 'a deadline stays in the wheel when its owner is gone',
     target: withMember(wholeExchange, TimerWheel.prototype, 'remove', () => () => {}),

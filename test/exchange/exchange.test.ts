@@ -27,6 +27,10 @@ interface Model {
   /** Of the last client. */
   client: 'idle' | 'busy' | 'tunnel' | 'lingering' | 'closed'
   clientEnded: boolean
+  /** Counts the clients. */
+  clientNumber: number
+  /** It is suspected of having brought a connection out of step: nothing more is taken from it. */
+  isRetired: boolean
   /** Something has come from it. */
   hasSpoken: boolean
   readonly servesHalfClosed: boolean
@@ -43,7 +47,15 @@ interface Model {
   responseLeft: number
   /** Something has come over the upstream connection since the exchange began. */
   serverSpoke: boolean
-  upstream: { readonly index: number; state: 'connecting' | 'idle' | 'busy' | 'tunnel'; uses: number; ended: boolean } | undefined
+  upstream:
+    | {
+        readonly index: number
+        state: 'connecting' | 'idle' | 'busy' | 'tunnel'
+        ended: boolean
+        isReserved: boolean
+        readonly users: number[]
+      }
+    | undefined
   /** Upstream sockets so far. */
   opened: number
   /** Final responses that clients got, in order. */
@@ -74,7 +86,7 @@ function begin(model: Model, kind: Kind): void {
 function acquire(model: Model): void {
   if (model.upstream?.state === 'idle') return run(model)
   model.exchange = 'waiting'
-  model.upstream ??= { index: model.opened++, state: 'connecting', uses: 0, ended: false }
+  model.upstream ??= { index: model.opened++, state: 'connecting', ended: false, isReserved: false, users: [] }
 }
 
 function run(model: Model): void {
@@ -82,14 +94,16 @@ function run(model: Model): void {
   model.serverSpoke = false
   model.forwarded++
   model.upstream!.state = 'busy'
-  model.upstream!.uses++
+  model.upstream!.users.push(model.clientNumber)
+  // Its server may have left a rest of this request unread: from now on it is this client's alone.
+  if (model.kind === 'post' || model.kind === 'head') model.upstream!.isReserved = true
 }
 
 function end(model: Model, then: 'next' | 'close' | 'reset'): void {
   model.summaries++
   model.exchange = 'none'
   if (then === 'reset') model.client = 'closed'
-  else if (then === 'next' && !model.isDraining) {
+  else if (then === 'next' && !model.isDraining && !model.isRetired) {
     model.client = 'idle'
     const next = model.ahead.shift()
     if (next !== undefined) begin(model, next)
@@ -104,7 +118,7 @@ function fail(model: Model, status: number, isClientsFault: boolean): void {
   if (model.exchange === 'discarding') return end(model, 'close')
   if (model.responseBegun) return end(model, 'reset')
   model.finals.push(status)
-  end(model, isClientsFault || !model.persists || model.requestLeft > 0 || model.isDraining ? 'close' : 'next')
+  end(model, isClientsFault || !model.persists || model.requestLeft > 0 || model.isRetired || model.isDraining ? 'close' : 'next')
 }
 
 function clientGone(model: Model): void {
@@ -119,7 +133,7 @@ function clientGone(model: Model): void {
 
 /** The connection is lost before the response was complete. `wasClosed`: without a word, so that it may have been closed all along. */
 function lose(model: Model, wasClosed: boolean): void {
-  const wasReused = model.upstream!.uses > 1
+  const wasReused = model.upstream!.users.length > 1
   model.upstream = undefined
   if (wasClosed && !model.serverSpoke && wasReused && !model.hasRetried && model.kind !== 'post') {
     model.hasRetried = true
@@ -144,6 +158,19 @@ function complete(model: Model, isReusable: boolean): void {
   else end(model, 'close')
 }
 
+/** Only the last client is still there to be suspected. */
+function suspect(model: Model, clientNumber: number | undefined): void {
+  if (clientNumber !== model.clientNumber) return
+  model.isRetired = true
+  if (model.client === 'idle') model.client = 'lingering'
+}
+
+/** What was this client's alone ends with it. */
+function abandon(model: Model): void {
+  const { client, upstream } = model
+  if (client === 'closed' && upstream?.state === 'idle' && upstream.isReserved) model.upstream = undefined
+}
+
 // What is real must be what the model says
 
 function compare(model: Model, stage: ExchangeStage): void {
@@ -155,14 +182,17 @@ function compare(model: Model, stage: ExchangeStage): void {
   assert.equal(stage.upstream.sockets.length, model.opened, 'upstream sockets')
   for (const index of stage.upstream.sockets.keys())
     assert.equal(stage.upstream.isGone(index), index !== upstream?.index, `upstream socket ${index}`)
-  assert.deepEqual(Object.values(stage.group.stats), [
-    {
-      idle: upstream?.state === 'idle' ? 1 : 0,
-      busy: upstream?.state === 'busy' || upstream?.state === 'tunnel' ? 1 : 0,
-      connecting: upstream?.state === 'connecting' ? 1 : 0,
-      waiting: model.exchange === 'waiting' ? 1 : 0,
-    },
-  ])
+  assert.deepEqual(
+    stage.group.pools.map((pool) => pool.stats),
+    [
+      {
+        idle: upstream?.state === 'idle' ? 1 : 0,
+        busy: upstream?.state === 'busy' || upstream?.state === 'tunnel' ? 1 : 0,
+        connecting: upstream?.state === 'connecting' ? 1 : 0,
+        waiting: model.exchange === 'waiting' ? 1 : 0,
+      },
+    ],
+  )
 }
 
 function finalsOf(text: string): number[] {
@@ -197,6 +227,7 @@ class Event implements fc.Command<Model, ExchangeStage> {
   run(model: Model, stage: ExchangeStage): void {
     this.#happen(model, stage)
     stage.settle(this.#readBytes)
+    abandon(model)
     compare(model, stage)
   }
 
@@ -220,6 +251,8 @@ function newClient(): Event {
     (model, stage) => {
       model.client = 'idle'
       model.clientEnded = false
+      model.clientNumber++
+      model.isRetired = false
       model.hasSpoken = false
       stage.open()
     },
@@ -354,9 +387,15 @@ function respond(response: Response, bytes: number, stray: boolean, readBytes: n
       const endsWithConnection = length === Number.POSITIVE_INFINITY
       // To HEAD it has no body, and so no need to end with the connection.
       const mayBeReused = response.isReusable || (model.kind === 'head' && response.length === Number.POSITIVE_INFINITY)
-      if (model.isDraining || (model.requestLeft > 0 && response.status >= 400) || (endsWithConnection && model.kind === 'old'))
+      if (
+        model.isDraining ||
+        model.isRetired ||
+        (model.requestLeft > 0 && response.status >= 400) ||
+        (endsWithConnection && model.kind === 'old')
+      )
         model.persists = false
       isReusable.set(model, mayBeReused)
+      if (isStray) suspect(model, model.clientNumber)
       if (model.responseLeft === 0) complete(model, mayBeReused && !isStray)
     },
   )
@@ -398,11 +437,17 @@ function nonsense(): Event {
     ({ exchange, responseBegun, upstream }) =>
       upstream !== undefined && !upstream.ended && ((exchange === 'running' && !responseBegun) || upstream.state === 'idle'),
     (model, stage) => {
-      const { index, state } = model.upstream!
+      const { index, state, users } = model.upstream!
       stage.upstream.socket(index).peer.send('nonsense\r\n\r\n')
       model.serverSpoke = true
-      if (state === 'idle') model.upstream = undefined
-      else lose(model, false)
+      if (state === 'idle') {
+        suspect(model, users.at(-1))
+        model.upstream = undefined
+      } else {
+        // What stands before an answer was there before the request.
+        if (users.length > 1) suspect(model, users.at(-2))
+        lose(model, false)
+      }
     },
   )
 }
@@ -459,6 +504,7 @@ function drain(model: Model, stage: ExchangeStage): void {
   if (model.client === 'idle') model.client = 'lingering'
   stage.drain()
   stage.settle()
+  abandon(model)
   compare(model, stage)
 }
 
@@ -531,11 +577,14 @@ test('whatever clients, server and operator do in whatever order, exchanges go t
         halfClosedClients: servesHalfClosed ? 'serve' : 'abort',
         pool: { connections: 1 },
         limits: { minRate: 0 },
+        desync: { quarantineAfter: 0 },
       })
       stage.open()
       const model: Model = {
         client: 'idle',
         clientEnded: false,
+        clientNumber: 0,
+        isRetired: false,
         hasSpoken: false,
         servesHalfClosed,
         isDraining: false,
