@@ -51,8 +51,9 @@ function isWithoutBody({ framing, fields, body }: ReferenceMessage): boolean {
 }
 
 /** Whether a 101 is complete is a matter of words. */
-function ofReference({ status, fields, body, complete }: ReferenceMessage): unknown {
-  return status === 101 ? [status, fields.flat()] : [status, fields.flat(), body, complete]
+function ofReference(message: ReferenceMessage): unknown {
+  const { status, fields, body } = message
+  return status === 101 ? [status, fields.flat()] : [status, fields.flat(), body, message.complete || isWithoutBody(message)]
 }
 
 function ofForeign({ status, rawFields, body, complete }: ForeignMessage): unknown {
