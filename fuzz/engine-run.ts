@@ -1,7 +1,8 @@
 /**
- * One client connection through the whole engine, between simulated sockets and on a clock that stands still unless nothing else can happen.
- * The client is a byte string; what stands behind an upstream connection is the target's business. Which socket says something next, and how
- * much of it, is chance. Nothing is judged here but that the run comes to an end and leaves nothing behind.
+ * Client connections through the whole engine, between simulated sockets and on a clock that stands still unless nothing else can happen.
+ * A client is a byte string; what stands behind an upstream connection is the target's business. Which socket says something next, and how
+ * much of it, is chance. Nothing is judged here but that the run comes to an end and leaves nothing behind; what was seen from outside is
+ * kept for those who judge.
  */
 import type { Buffer } from 'node:buffer'
 import type { ParserEngine, ParserLimits } from '../native-free-parser/index.ts'
@@ -13,12 +14,13 @@ import { makeRequestParsers, sparesMax, type DownstreamEnvironment } from '../li
 import { BulkBuffers } from '../lib/net/bulk-buffers.ts'
 import { Exchange } from '../lib/exchange/exchange.ts'
 import { WriteBatch } from '../lib/exchange/write-batch.ts'
-import type { SocketHandler } from '../lib/net/byte-socket.ts'
+import type { ByteSocket, SocketHandler } from '../lib/net/byte-socket.ts'
 import type { ExchangeSummary } from '../lib/observe/exchange-summary.ts'
 import type { UpstreamEnvironment } from '../lib/upstream/environment.ts'
 import { UpstreamGroup } from '../lib/upstream/group.ts'
 import { SharedReadBuffer, SimulatedSocket } from '../test/sim/simulated-socket.ts'
 import { VirtualClock } from '../test/sim/virtual-clock.ts'
+import { ReferenceFault, ReferenceReader, type ReferenceMessage } from '../test/support/reference-parser.ts'
 import type { SeededRandom } from '../test/support/seeded-random.ts'
 import { toText } from './octets.ts'
 import { expect } from './target.ts'
@@ -46,19 +48,54 @@ export const realParts: RunParts = {
   makeConnection: (socket, environment) => new DownstreamConnection(socket, environment),
 }
 
+export interface ClientPlan {
+  readonly bytes: Uint8Array
+  /** What the client does behind its last octet: it waits for the proxy to close, ends at once, or resets. */
+  readonly ending: 'waits' | 'ends' | 'resets'
+}
+
 export interface RunPlan {
   readonly options: ProxyOptions
-  readonly client: Uint8Array
-  /** What the client does behind its last octet: it waits for the proxy to close, ends at once, or resets. */
-  readonly clientEnding: 'waits' | 'ends' | 'resets'
-  makeOrigin(socket: SimulatedSocket, index: number): OriginEnd
+  readonly clients: readonly ClientPlan[]
+  makeOrigin(upstream: UpstreamRecord): OriginEnd
+  /** Whose request this is, when there are several clients. */
+  clientOf?(request: ReferenceMessage): number
+  /** The head of a request has been written to an upstream. May throw. */
+  onArrival?(upstream: UpstreamRecord): void
+}
+
+/** One client connection as it was seen from outside. */
+export interface ClientRecord {
+  readonly socket: SimulatedSocket
+  readonly plan: ClientPlan
+  /** All that reached the client. */
+  received: string
+  readonly summaries: ExchangeSummary[]
+}
+
+/** A request on its way to an upstream, at the moment at which its head is written. */
+export interface Arrival {
+  /** Counts all arrivals of the run. */
+  readonly number: number
+  readonly message: ReferenceMessage
+  readonly client: ClientRecord
+  /** How many exchanges of that client were over. */
+  readonly exchange: number
+  /** How much had come over the connection. */
+  readonly deliveredBytes: number
+  /** The origin had sent, or was about to send, what was not read yet: its next octets may be taken for the answer to this request. */
+  isDoubtful: boolean
 }
 
 /** One upstream connection as it was seen from outside. */
 export interface UpstreamRecord {
+  readonly index: number
   readonly socket: SimulatedSocket
   /** All that the proxy wrote. */
   written: string
+  /** How much of it was written before the proxy was told of a switch of protocols; undefined without one. */
+  httpBytes: number | undefined
+  readonly arrivals: Arrival[]
   /** All that the origin sent and that was read. */
   delivered: string
   endDelivered: boolean
@@ -86,11 +123,8 @@ const stepsMax = 100_000
 const silentRoundsMax = 300
 
 export class EngineRun {
+  readonly clients: readonly ClientRecord[]
   readonly upstreams: UpstreamRecord[] = []
-  readonly summaries: ExchangeSummary[] = []
-  readonly client: SimulatedSocket
-  /** All that reached the client. */
-  received = ''
   readonly #random: SeededRandom
   readonly #engine: ParserEngine
   readonly #plan: RunPlan
@@ -103,8 +137,13 @@ export class EngineRun {
   readonly #origins: OriginEnd[] = []
   readonly #windowBytes: number
   readonly #pieceBytesMax: number
-  #unsent: string
-  #clientCloses = 0
+  /** What each client has yet to send. */
+  readonly #unsent: string[]
+  readonly #closed: ByteSocket[] = []
+  /** Clients come one after the other: what one leaves behind in the engine, the next one finds. */
+  #openNext: () => void = () => {}
+  #openCount = 0
+  #arrivals = 0
   #steps = 0
 
   constructor(plan: RunPlan, parts: RunParts, engine: ParserEngine, random: SeededRandom) {
@@ -114,7 +153,7 @@ export class EngineRun {
     this.#random = random
     this.#buffer = new SharedReadBuffer(engine.readBuffer)
     this.#config = resolveOptions({ upstreams: ['10.0.0.1:80'], via: 'fuzz', ...plan.options, timeouts }, 'fuzz')
-    this.#unsent = toText(plan.client)
+    this.#unsent = plan.clients.map(({ bytes }) => toText(bytes))
     // Mostly large: small windows are for the finding of lost octets, and slow.
     this.#windowBytes = random.pick([7, 500, 100_000, 100_000])
     this.#pieceBytesMax = random.pick([1, 20, 200, 65_536, 65_536])
@@ -125,20 +164,32 @@ export class EngineRun {
       },
     })
     this.#group = new UpstreamGroup(this.#config.upstreams, this.#makeUpstreamEnvironment())
-    this.client = parts.makeClientSocket('192.0.2.1:1000', this.#windowBytes, this.#buffer)
-    this.client.peer.onBytes = (text) => void (this.received += text)
+    this.clients = plan.clients.map((client, index) => this.#makeClient(client, index))
+  }
+
+  #makeClient(plan: ClientPlan, index: number): ClientRecord {
+    const socket = this.#parts.makeClientSocket(`192.0.2.${index + 1}:1000`, this.#windowBytes, this.#buffer)
+    const record: ClientRecord = { socket, plan, received: '', summaries: [] }
+    socket.peer.onBytes = (text) => void (record.received += text)
+    return record
   }
 
   /** Runs until both sides are closed. Throws what the engine throws. */
   run(): void {
     const environment = this.#makeEnvironment()
-    const handler = this.#parts.makeConnection(this.client, environment, (one) => this.#connect(one))
-    this.client.handler = handler
-    this.#playToEnd(() => this.client.closed)
+    this.#openNext = () => {
+      const { socket } = this.clients[this.#openCount++]!
+      socket.handler = this.#parts.makeConnection(socket, environment, (one) => this.#connect(one))
+    }
+    this.#openNext()
+    this.#playToEnd(() => this.#openCount === this.clients.length && this.clients.every(({ socket }) => socket.closed))
     this.#group.destroy()
     this.#playToEnd(() => this.upstreams.every(({ socket }) => socket.closed))
-    if (handler instanceof DownstreamConnection)
-      expect(this.#clientCloses === 1, () => `the client connection was reported closed ${this.#clientCloses} times`)
+    for (const { socket } of this.clients) {
+      const count = this.#closed.filter((one) => one === socket).length
+      if (socket.handler instanceof DownstreamConnection)
+        expect(count === 1, () => `the client connection was reported closed ${count} times`)
+    }
     expect(this.#wheel.size === 0, () => `${this.#wheel.size} deadlines are left in the wheel`)
     expect(environment.requestBatch.isEmpty && environment.responseBatch.isEmpty, () => 'octets are left in a batch')
     for (const stats of Object.values(this.#group.stats)) {
@@ -155,7 +206,7 @@ export class EngineRun {
       }
       if (isOver()) return
       // Nobody has anything to say but the clock. A client that has waited this long has seen all that there is.
-      if (round === 20) this.client.peer.end()
+      if (round === 20) for (const { socket } of this.clients) socket.peer.end()
       this.#clock.advance(250)
     }
     expect(false, () => 'a connection stays open for ever')
@@ -163,23 +214,32 @@ export class EngineRun {
 
   #actions(): (() => void)[] {
     const actions: (() => void)[] = []
-    for (const socket of [this.client, ...this.upstreams.map((record) => record.socket)]) {
+    const clients = this.clients.slice(0, this.#openCount)
+    if (clients.length < this.clients.length) actions.push(this.#openNext)
+    for (const { socket } of [...clients, ...this.upstreams]) {
       for (const event of socket.events()) actions.push(() => socket.happen(event, this.#pieceBytes()))
     }
     for (const origin of this.#origins) if (origin.canAct) actions.push(() => origin.act())
-    const { peer } = this.client
-    if (peer.canSend) {
-      if (this.#unsent !== '') {
-        actions.push(() => {
-          const piece = this.#unsent.slice(0, this.#pieceBytes())
-          this.#unsent = this.#unsent.slice(piece.length)
-          peer.send(piece)
-        })
-      } else if (this.#plan.clientEnding === 'resets') actions.push(() => peer.reset())
-      else if (this.#plan.clientEnding === 'ends' || peer.sawEnd) actions.push(() => peer.end())
+    for (const [index, client] of clients.entries()) {
+      const action = this.#clientAction(client, index)
+      if (action !== undefined) actions.push(action)
     }
     if (this.#clock.deferredCount > 0) actions.push(() => this.#clock.runDeferred())
     return actions
+  }
+
+  #clientAction({ socket: { peer }, plan }: ClientRecord, index: number): (() => void) | undefined {
+    const unsent = this.#unsent[index]!
+    if (!peer.canSend) return undefined
+    if (unsent !== '') {
+      return () => {
+        const piece = unsent.slice(0, this.#pieceBytes())
+        this.#unsent[index] = unsent.slice(piece.length)
+        peer.send(piece)
+      }
+    }
+    if (plan.ending === 'resets') return () => peer.reset()
+    return plan.ending === 'ends' || peer.sawEnd ? () => peer.end() : undefined
   }
 
   #pieceBytes(): number {
@@ -189,14 +249,44 @@ export class EngineRun {
   #connect(handler: SocketHandler): SimulatedSocket {
     const index = this.upstreams.length
     const socket = this.#parts.makeUpstreamSocket(`10.0.0.1#${index}`, this.#windowBytes, this.#buffer)
-    const record: UpstreamRecord = { socket, written: '', delivered: '', endDelivered: false }
+    const record: UpstreamRecord = {
+      index,
+      socket,
+      written: '',
+      httpBytes: undefined,
+      arrivals: [],
+      delivered: '',
+      endDelivered: false,
+    }
+    const reader = new ReferenceReader('request')
     socket.handler = handler
-    socket.onWrite = (text) => void (record.written += text)
-    socket.onDelivered = (text) => void (record.delivered += text)
+    socket.onWrite = (text) => this.#onUpstreamWrite(record, reader, text)
+    socket.onDelivered = (text) => {
+      record.delivered += text
+      if (record.httpBytes === undefined && /HTTP\/1\.[01] 101/.test(record.delivered)) record.httpBytes = record.written.length
+    }
     socket.onEndDelivered = () => void (record.endDelivered = true)
     this.upstreams.push(record)
-    this.#origins.push(this.#plan.makeOrigin(socket, index))
+    this.#origins.push(this.#plan.makeOrigin(record))
     return socket
+  }
+
+  #onUpstreamWrite(record: UpstreamRecord, reader: ReferenceReader, text: string): void {
+    record.written += text
+    if (record.httpBytes !== undefined) return
+    try {
+      reader.push(text)
+    } catch (error) {
+      // Whoever judges what was written judges this too.
+      if (!(error instanceof ReferenceFault)) throw error
+    }
+    for (const message of reader.messages.slice(record.arrivals.length)) {
+      const client = this.clients[this.#plan.clientOf?.(message) ?? 0]!
+      const number = this.#arrivals++
+      const exchange = client.summaries.length
+      record.arrivals.push({ number, message, client, exchange, deliveredBytes: record.delivered.length, isDoubtful: false })
+      this.#plan.onArrival?.(record)
+    }
   }
 
   #makeUpstreamEnvironment(): UpstreamEnvironment {
@@ -233,9 +323,12 @@ export class EngineRun {
       isDraining: false,
       closesIdle: false,
       httpDate: () => 'Sun, 06 Nov 1994 08:49:37 GMT',
-      onExchangeEnd: (exchange) => void this.summaries.push(exchange.summarize()),
+      onExchangeEnd: (exchange) => {
+        const summary = exchange.summarize()
+        this.clients.find(({ socket }) => socket.remote === summary.client)!.summaries.push(summary)
+      },
       onRefusal: () => {},
-      onConnectionClosed: () => void this.#clientCloses++,
+      onConnectionClosed: ({ socket }) => void this.#closed.push(socket),
       guard: (_connection, work) => work(),
     }
     return environment

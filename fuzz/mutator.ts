@@ -6,6 +6,7 @@ import { Buffer } from 'node:buffer'
 import type { SeededRandom } from '../test/support/seeded-random.ts'
 import { httpTokens, lineEnds, numbers } from './dictionary.ts'
 import { toBytes, toText } from './octets.ts'
+import { attacks, chunkTricks, framingTricks } from './smuggling-tricks.ts'
 
 /** Long inputs are slow and rarely say more. */
 const inputBytesMax = 6_000
@@ -27,6 +28,9 @@ const weights = {
   deleteLine: 2,
   spaceAroundColon: 2,
   changeCase: 2,
+  framingTrick: 3,
+  chunkTrick: 2,
+  pipeline: 2,
 } as const
 
 type Step = keyof typeof weights
@@ -116,6 +120,15 @@ export class Mutator {
         return this.#replaceOne(text, /[ \t]*:[ \t]*/g, () =>
           random.pick([':', ': ', ':\t', ':  ', ' :', ' : ', '\t: ', ':\t ', ': \x0b', '']),
         )
+      case 'framingTrick': {
+        const place = this.#lineStart(text)
+        return text.slice(0, place) + random.pick(framingTricks) + text.slice(place)
+      }
+      case 'chunkTrick':
+        // Behind a head, where it is a body; or in the middle of one.
+        return this.#replaceOne(text, /\r\n\r\n|(?<=\r\n)[0-9a-fA-F]+\r\n/g, (end) => end + random.pick(chunkTricks))
+      case 'pipeline':
+        return random.chance(0.7) ? text + random.pick(attacks) : random.pick(attacks) + text
       case 'changeCase':
         return this.#replaceOne(text, /[A-Za-z-]+/g, (word) => (random.chance(0.5) ? word.toUpperCase() : word.toLowerCase()))
     }

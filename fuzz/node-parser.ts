@@ -5,26 +5,7 @@
 import { Buffer } from 'node:buffer'
 import { METHODS } from 'node:http'
 import { createRequire } from 'node:module'
-
-export interface NodeMessage {
-  readonly method: string
-  readonly target: string
-  readonly status: number
-  readonly minorVersion: number
-  /** Name and value, alternating. */
-  readonly rawFields: string[]
-  readonly rawTrailers: string[]
-  body: string
-  complete: boolean
-}
-
-export interface NodeReading {
-  readonly messages: readonly NodeMessage[]
-  /** llhttp's code for the fault, '' without one. */
-  readonly fault: string
-  /** With `byOctet`: behind each complete message. */
-  readonly ends: readonly number[]
-}
+import type { ForeignMessage, ForeignReading, ReadingOptions } from './foreign-reading.ts'
 
 interface BoundParser {
   initialize(type: number, resource: object, headBytesMax: number, lenientFlags: number): void
@@ -58,25 +39,14 @@ function learnMethods(): readonly string[] {
   return names
 }
 
-export interface ReadingOptions {
-  /** Whether the response of this number, interim ones not counted, answers HEAD. */
-  readonly isToHead?: (response: number) => boolean
-  /** The connection has ended cleanly behind the bytes. */
-  readonly hasEnded?: boolean
-  /** Give one octet at a time, to see where messages end. */
-  readonly byOctet?: boolean
-  /** Stop behind a 101, and behind a request that asks for an upgrade: what follows is not HTTP. */
-  readonly stopsAtUpgrade?: boolean
-}
-
-export function readWithNode(kind: 'request' | 'response', bytes: Uint8Array, options: ReadingOptions = {}): NodeReading {
-  const messages: NodeMessage[] = []
+export function readWithNode(kind: 'request' | 'response', bytes: Uint8Array, options: ReadingOptions = {}): ForeignReading {
+  const messages: ForeignMessage[] = []
   const ends: number[] = []
   let finals = 0
   let offset = 0
   /** Fields that came before their head was complete, because they are many; then trailers. */
   let early: string[] = []
-  let current: NodeMessage | undefined
+  let current: ForeignMessage | undefined
   let hasUpgraded = false
   let completed = 0
   const parser = new HTTPParser()
@@ -97,6 +67,7 @@ export function readWithNode(kind: 'request' | 'response', bytes: Uint8Array, op
     status: number | undefined,
     _reason: unknown,
     upgrades: boolean,
+    persists: boolean,
   ): number => {
     current = {
       method: method === undefined ? '' : (methods[method] ?? ''),
@@ -107,6 +78,7 @@ export function readWithNode(kind: 'request' | 'response', bytes: Uint8Array, op
       rawTrailers: [],
       body: '',
       complete: false,
+      persists,
     }
     early = []
     earlyTarget = ''
@@ -125,6 +97,7 @@ export function readWithNode(kind: 'request' | 'response', bytes: Uint8Array, op
   }
   const all = Buffer.from(bytes)
   let fault = ''
+  let stuckAt = -1
   while (offset < all.length) {
     const completeBefore = completed
     const stop = options.byOctet === true ? offset + 1 : all.length
@@ -133,8 +106,13 @@ export function readWithNode(kind: 'request' | 'response', bytes: Uint8Array, op
       fault = taken.code
       break
     }
-    // Behind an upgrade the parser stops; it goes on when it is given the rest.
-    offset += taken === 0 ? stop - offset : taken
+    // Behind an upgrade the parser stops, and goes on when it is given the rest; of what it does not like there it tells nothing.
+    if (taken === 0 && stuckAt === offset) {
+      fault = 'nothing taken behind an upgrade'
+      break
+    }
+    stuckAt = offset
+    offset += taken
     if (completed > completeBefore) ends.push(offset)
     if (hasUpgraded && options.stopsAtUpgrade === true && current === undefined) break
   }

@@ -1,7 +1,10 @@
 /** Where inputs come from: the messages of the conformance suite, which break one rule each, and those that break none. */
+import { Buffer } from 'node:buffer'
 import { fileURLToPath } from 'node:url'
 import { expandSegments, loadCases, type Segment } from '../test/conformance/case-format.ts'
+import { SeededRandom } from '../test/support/seeded-random.ts'
 import { toBytes } from './octets.ts'
+import { attacks, chunkTricks, responseAttacks } from './smuggling-tricks.ts'
 
 const casesFolder = fileURLToPath(new URL('../../test/conformance/cases/', import.meta.url))
 
@@ -17,6 +20,10 @@ export interface SeedCorpus {
   readonly chunkedBodies: readonly Uint8Array[]
   /** Field values, targets and other short pieces. */
   readonly words: readonly Uint8Array[]
+  /** Octets that decide what happens next. */
+  readonly schedules: readonly Uint8Array[]
+  /** What a client sends, 0x1e, answers with 0x1d between them, 0x1e, a schedule. */
+  readonly encounters: readonly Uint8Array[]
 }
 
 let loaded: SeedCorpus | undefined
@@ -27,18 +34,32 @@ export function loadSeedCorpus(): SeedCorpus {
 
 function readCases(): SeedCorpus {
   const cases = loadCases(casesFolder)
-  const requests = unique([...plainRequests, ...cases.map(({ send }) => bytesOf(send))])
+  const requests = unique([...plainRequests, ...attacks, ...cases.map(({ send }) => bytesOf(send))])
   const responses = unique([
     ...plainResponses,
+    ...responseAttacks,
     ...cases.flatMap(({ origin }) => (origin?.answer === undefined ? [] : [bytesOf(origin.answer)])),
   ])
-  const chunkedBodies = unique([...requests, ...responses].flatMap(chunkedBodyOf))
+  const schedules = makeSchedules()
+  const chunkedBodies = unique([...chunkTricks, ...[...requests, ...responses].flatMap(chunkedBodyOf)])
   return {
     requests: requests.map(toBytes),
     responses: responses.map(toBytes),
     chunkedBodies: chunkedBodies.map(toBytes),
     words: unique([...plainWords, ...requests.flatMap(wordsOf)]).map(toBytes),
+    schedules,
+    encounters: requests.map((request, index) => {
+      const answers = [0, 1, 2].map((step) => responses[(index * 7 + step * 31) % responses.length]!)
+      return Buffer.concat([toBytes(`${request}\x1e${answers.join('\x1d')}\x1e`), schedules[index % schedules.length]!])
+    }),
   }
+}
+
+function makeSchedules(): Uint8Array[] {
+  return Array.from({ length: 64 }, (_, seed) => {
+    const random = new SeededRandom(seed)
+    return Uint8Array.from({ length: random.integer(0, 200) }, () => random.integer(0, 255))
+  })
 }
 
 function bytesOf(segments: string | readonly Segment[]): string {

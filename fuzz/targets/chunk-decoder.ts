@@ -7,6 +7,7 @@ import { readWithNode } from '../node-parser.ts'
 import { toBytes, toText } from '../octets.ts'
 import { readChunks } from '../reference-chunks.ts'
 import { expect, expectSame, type Canary, type FuzzTarget } from '../target.ts'
+import { readWithUndici } from '../undici-parser.ts'
 
 const head = toBytes('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n')
 
@@ -61,7 +62,7 @@ function makeTarget(decode: Decode): FuzzTarget {
     invariants: [
       'accepts exactly what the naive decoder accepts: same data, same trailers, same end',
       'what is incomplete for the one is not refused by the other, as far as whole lines tell',
-      'where llhttp accepts too, it sees the same data, the same trailers and the same end',
+      'where the llhttp of Node or that of undici accepts too, it sees the same data, the same trailers and the same end',
     ],
     run(data, random) {
       const limits = random.chance(0.7) ? defaultRequestLimits : { ...defaultRequestLimits, ...makeLimits(random) }
@@ -79,12 +80,15 @@ function makeTarget(decode: Decode): FuzzTarget {
         expect(ours.bytes === data.length, () => `stops at ${ours.bytes} of ${data.length}`)
       } else expect(naive.body.startsWith(ours.body) || ours.body.startsWith(naive.body), () => 'data before the fault differs')
       if (ours.kind !== 'whole') return
-      const { messages, ends } = readWithNode('request', Buffer.concat([head, data.subarray(0, ours.bytes)]), { byOctet: true })
-      const message = messages[0]
-      // llhttp refuses some of what the grammar allows, for instance quoted strings with obs-text.
-      if (message?.complete !== true) return
-      expectSame([ours.body, ours.bytes], [message.body, ends[0]! - head.length], 'llhttp')
-      expectSame(ours.trailers, message.rawTrailers, 'the trailers of llhttp')
+      const bytes = Buffer.concat([head, data.subarray(0, ours.bytes)])
+      for (const [name, read] of [['Node', readWithNode] as const, ['undici', readWithUndici] as const]) {
+        const { messages, ends } = read('request', bytes, { byOctet: true })
+        const message = messages[0]
+        // llhttp refuses some of what the grammar allows, for instance quoted strings with obs-text.
+        if (message?.complete !== true) continue
+        expectSame([ours.body, ours.bytes], [message.body, ends[0]! - head.length], `llhttp of ${name}`)
+        expectSame(ours.trailers, message.rawTrailers, `the trailers of ${name}`)
+      }
     },
   }
 }
@@ -102,6 +106,24 @@ function makeLimits(random: SeededRandom): Partial<ParserLimits> {
 export const chunkDecoder = makeTarget(decodeWithParser)
 
 export const chunkDecoderCanaries: readonly Canary[] = [
+  {
+    bug: 'a size line may end in LF alone',
+    target: makeTarget((data, limits, pieceBytes) =>
+      decodeWithParser(toBytes(toText(data).replace(/(^|\n)([0-9a-f]+(?:;[^\r\n]*)?)\n/gi, '$1$2\r\n')), limits, pieceBytes),
+    ),
+  },
+  {
+    bug: 'what an extension quotes is not looked at: a line end may hide there',
+    target: makeTarget((data, limits, pieceBytes) =>
+      decodeWithParser(
+        toBytes(
+          toText(data).replace(/;([^"\r\n]*"[^"\r\n]*)[\r\n]+([^"\r\n]*")/g, (_, before: string, after: string) => `;${before} ${after}`),
+        ),
+        limits,
+        pieceBytes,
+      ),
+    ),
+  },
   {
     bug: 'white space between a size and its CRLF is skipped',
     target: makeTarget((data, limits, pieceBytes) =>

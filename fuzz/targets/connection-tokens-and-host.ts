@@ -11,6 +11,8 @@ interface Options {
   readonly upgrade: boolean
   readonly te: boolean
   readonly nominated: readonly string[]
+  /** Of an absolute target. */
+  readonly authority: string
 }
 
 interface Subject {
@@ -85,7 +87,7 @@ const subject: Subject = {
       const parser = createParser(
         'request',
         {
-          onHead: ({ connection }) => void (options = { ...connection, nominated: [...connection.nominated] }),
+          onHead: ({ connection, authority }) => void (options = { ...connection, nominated: [...connection.nominated], authority }),
           onBody() {},
           onTrailers() {},
           onMessageComplete() {},
@@ -113,7 +115,7 @@ function makeTarget({ readOptions, findAuthorityFault: findFault }: Subject): Fu
     invariants: [
       'the options of all Connection fields are those that splitting at commas gives, in any case and with any white space',
       'what is not a token is refused, and what is for every recipient is never nominated',
-      'a host is accepted if and only if it is uri-host [":" port] by RFC 3986, alone, inside a longer text and in a request',
+      'a host is accepted if and only if it is uri-host [":" port] by RFC 3986: alone, inside a longer text, in Host and in an absolute target',
       'a fault lies inside the host',
     ],
     run(data, random) {
@@ -121,6 +123,18 @@ function makeTarget({ readOptions, findAuthorityFault: findFault }: Subject): Fu
       judgeOptions(text.split('\n').slice(0, 20))
       judgeHost(text, random.pick(['', '[', 'x:1/']), random.pick(['', ']', '0', ':1']))
     },
+  }
+
+  /** The same text as the authority of an absolute target, from where it takes the place of Host. */
+  function judgeAbsolute(text: string): void {
+    if (/[\t /?#]/.test(text)) return
+    const options = readOptions(`GET http://${text}/x HTTP/1.1\r\nHost: other\r\n\r\n`)
+    const isRight = isHost(text)
+    expect(
+      (typeof options === 'string') === !isRight,
+      () => `an authority of ${JSON.stringify(text)} is ${isRight ? `refused with ${JSON.stringify(options)}` : 'accepted'}`,
+    )
+    if (isRight) expectSame((options as Options).authority, text, `the authority of ${JSON.stringify(text)}`)
   }
 
   function judgeOptions(pieces: readonly string[]): void {
@@ -144,6 +158,10 @@ function makeTarget({ readOptions, findAuthorityFault: findFault }: Subject): Fu
     const trimmed = text.replace(/^[ \t]+|[ \t]+$/g, '')
     const rule = trimmed === '' ? 'H1-HOST-EMPTY' : isHost(trimmed) ? undefined : 'H1-HOST-INVALID'
     expectSame(typeof options === 'string' ? options : undefined, rule, `Host: ${JSON.stringify(text)}`)
+    judgeAbsolute(text)
+    // Two fields are one too many, whatever stands in them.
+    const twice = readOptions(`GET / HTTP/1.1\r\nHost:${text}\r\nhost:${text}\r\n\r\n`)
+    expect(typeof twice === 'string', () => `two Host fields are accepted: ${JSON.stringify(text)}`)
   }
 }
 
@@ -169,6 +187,7 @@ function naiveOptions(values: readonly string[]): Options | RuleId {
     upgrade: all.includes('upgrade'),
     te: all.includes('te'),
     nominated: [...new Set(all)].filter((option) => !known.includes(option) && !protectedNames.test(option)),
+    authority: '',
   }
 }
 
@@ -186,6 +205,10 @@ function isHost(text: string): boolean {
 export const connectionTokensAndHost = makeTarget(subject)
 
 export const connectionTokensAndHostCanaries: readonly Canary[] = [
+  {
+    bug: 'of two Host fields the first one counts',
+    target: makeTarget({ ...subject, readOptions: (head) => subject.readOptions(head.replace(/\r\nhost:[^\r]*/, '')) }),
+  },
   {
     bug: 'the rest of a list is not looked at behind an empty element',
     target: makeTarget({ ...subject, readOptions: (head) => subject.readOptions(head.replace(/,[ \t]*,[^\r]*/g, '')) }),

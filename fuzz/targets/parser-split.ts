@@ -1,6 +1,7 @@
 /** The parser says the same however its input is split, keeps to its limits and to the range it is given, and leaves nothing behind. */
 import { Buffer } from 'node:buffer'
 import {
+  BodyKind,
   createParser,
   defaultRequestLimits,
   defaultResponseLimits,
@@ -48,7 +49,7 @@ function makeTarget(make: MakeSubject): FuzzTarget {
     invariants: [
       'any split gives the same heads, body, trailers, ends and fault (rule and offset)',
       'octets outside [start, end) have no influence',
-      'the octets taken add up to the octets given, up to the end of a switch or the fault',
+      'the octets taken add up to the octets given, up to the end of a switch or the fault; those of head and body to those of the message',
       'no head, field count, trailer section or run of interim responses is beyond its limit',
       'a parser slot is in use only inside a head, and never after dispose',
     ],
@@ -120,19 +121,25 @@ function observe(
     body = ''
     log.push(line)
   }
+  let sum = new MessageSum(plan.limits)
   const subject = make(
     plan.kind,
     {
       onHead: (head) => {
         judgeHead(head, plan.limits)
+        sum.addHead(head)
         note(describeHead(head))
       },
       onBody: (bytes, start, end) => {
+        sum.bodyBytes += end - start
         expect(start < end && end <= bytes.length, () => `a body piece from ${start} to ${end} of ${bytes.length}`)
         body += Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('latin1')
       },
       onTrailers: ({ rawFields }) => {
         expect(rawFields.length > 0 && rawFields.length <= 2 * plan.limits.trailerFields, () => `${rawFields.length / 2} trailer fields`)
+        // A colon for each name, CRLF for each value and the last line; white space around values is gone.
+        const trailerBytes = rawFields.join('').length + (rawFields.length / 2) * 3 + 2
+        expect(trailerBytes <= plan.limits.trailerBytes, () => `a trailer section of ${trailerBytes} octets`)
         note(`trailers ${JSON.stringify(rawFields)}`)
       },
       onMessageComplete: () => note('complete'),
@@ -142,6 +149,7 @@ function observe(
   )
   if (plan.kind === 'response') subject.expectResponse(plan.context)
   let at = 0
+  let messageStart = 0
   try {
     for (const cut of cuts) {
       while (at < cut) {
@@ -151,6 +159,9 @@ function observe(
         expect(engine.slotsInUse === 0 || subject.state === ParserState.HEAD, () => `a parser slot is in use in state ${subject.state}`)
         if (subject.state === ParserState.COMPLETE) {
           note(`ends at ${at}`)
+          sum.expectSum(data.subarray(messageStart, at))
+          sum = new MessageSum(plan.limits)
+          messageStart = at
           subject.resume()
         } else if (subject.state === ParserState.TUNNEL) {
           note(`tunnel from ${at}`)
@@ -170,6 +181,43 @@ function observe(
   subject.dispose()
   expect(engine.slotsInUse === 0, () => 'a parser slot is in use after dispose')
   return log
+}
+
+/** What was told of one message, to be compared with its octets. */
+class MessageSum {
+  bodyBytes = 0
+  readonly #limits: ParserLimits
+  #headBytes = 0
+  #bodyKind: BodyKind = BodyKind.NONE
+  #contentLength = 0
+  #interimResponses = 0
+  #interimBytes = 0
+
+  constructor(limits: ParserLimits) {
+    this.#limits = limits
+  }
+
+  addHead(head: Head): void {
+    this.#headBytes += head.raw.length
+    this.#bodyKind = head.bodyKind
+    this.#contentLength = head.contentLength
+    if (!('isInterim' in head) || !head.isInterim) return
+    this.#interimResponses++
+    this.#interimBytes += head.raw.length
+    const { interimResponses, interimBytes } = this.#limits
+    expect(this.#interimResponses <= interimResponses, () => `${this.#interimResponses} interim responses, limit ${interimResponses}`)
+    expect(this.#interimBytes <= interimBytes, () => `interim responses of ${this.#interimBytes} octets, limit ${interimBytes}`)
+  }
+
+  /** Of a message that is complete; an empty line may stand before a request. */
+  expectSum(octets: Uint8Array): void {
+    const emptyLine = octets[0] === 0x0d ? 2 : 0
+    const told = emptyLine + this.#headBytes + this.bodyBytes
+    const isTold = this.#bodyKind === BodyKind.CHUNKED ? told + 5 <= octets.length : told === octets.length
+    expect(isTold, () => `${told} octets of a message are told, and it has ${octets.length}`)
+    const lengthBytes = this.#bodyKind === BodyKind.LENGTH ? this.#contentLength : this.bodyBytes
+    expect(this.bodyBytes === lengthBytes, () => `a body of ${this.bodyBytes} octets, and ${lengthBytes} were announced`)
+  }
 }
 
 /** Hands a piece over between octets that do not belong to it, in memory of its own or in the engine's read buffer. */
@@ -264,7 +312,28 @@ class Overreaching extends Wrapped {
   }
 }
 
+/** Has lost count of the body when an octet of it comes alone. */
+function makeForgetful(...[kind, handler, limits, engine]: Parameters<MakeSubject>): Subject {
+  const onBody: MessageHandler<Head>['onBody'] = (bytes, start, end) => {
+    if (end - start > 1 || bytes[start] !== 0x0a) handler.onBody(bytes, start, end)
+  }
+  const careless: MessageHandler<Head> = {
+    onHead: (head) => handler.onHead(head),
+    onBody,
+    onTrailers: (trailers) => handler.onTrailers(trailers),
+    onMessageComplete: () => handler.onMessageComplete(),
+  }
+  return makeParser(kind, careless, limits, engine)
+}
+
 export const parserSplitCanaries: readonly Canary[] = [
+  { bug: 'an LF of a body is lost when it comes alone', target: makeTarget(makeForgetful) },
+  {
+    bug: 'interim responses are counted from one',
+    target: makeTarget((kind, handler, limits, engine) =>
+      makeParser(kind, handler, { ...limits, interimResponses: limits.interimResponses + 1 }, engine),
+    ),
+  },
   { bug: 'offsets of faults are counted from the last read', target: makeTarget((...parts) => new Shortsighted(makeParser(...parts))) },
   { bug: 'an LF behind the end of a read is taken along', target: makeTarget((...parts) => new Overreaching(makeParser(...parts))) },
   {

@@ -5,7 +5,7 @@ import { fieldOf, type ReferenceReader } from '../../test/support/reference-pars
 import type { SeededRandom } from '../../test/support/seeded-random.ts'
 import { checkAnswers } from '../answer-check.ts'
 import { EngineLease } from '../engine-lease.ts'
-import { EngineRun, realParts, TamperedSocket, type OriginEnd, type RunParts } from '../engine-run.ts'
+import { EngineRun, realParts, TamperedSocket, type OriginEnd, type RunParts, type UpstreamRecord } from '../engine-run.ts'
 import { readWithNode } from '../node-parser.ts'
 import { toBytes, toText } from '../octets.ts'
 import { expect, expectSame, type Canary, type FuzzTarget } from '../target.ts'
@@ -39,14 +39,13 @@ function makeTarget(parts: RunParts): FuzzTarget {
       const ending = random.pick(['none', 'end', 'end', 'reset'] as const)
       const plan = {
         options: { pool: { connections: random.pick([1, 256]) } },
-        client: toBytes(sent.join('')),
-        clientEnding: 'waits' as const,
-        makeOrigin: (socket: SimulatedSocket) => new Origin(socket, toText(data), ending, random),
+        clients: [{ bytes: toBytes(sent.join('')), ending: 'waits' as const }],
+        makeOrigin: ({ socket }: UpstreamRecord) => new Origin(socket, toText(data), ending, random),
       }
       lease.use((engine) => {
         const run = new EngineRun(plan, parts, engine, random)
         run.run()
-        const reader = checkAnswers(run)
+        const reader = checkAnswers(run.clients[0]!)
         if (sent.length === 1 && reader !== undefined) judgeOne(run, reader, sent[0]!.startsWith('HEAD '))
       })
     },
@@ -65,7 +64,8 @@ function judgeOne(run: EngineRun, reader: ReferenceReader, toHead: boolean): voi
   }
   // llhttp takes a tab for a part of the coding, and reads such a body up to the end of the connection; white space is no part of a value.
   if (/^transfer-encoding:.*\t/im.test(delivered)) return
-  const [summary] = run.summaries
+  const { summaries, socket } = run.clients[0]!
+  const [summary] = summaries
   if (summary!.error !== '' && final.status !== statusOf(delivered) && fieldOf(final.fields, 'proxy-status') !== undefined) return
   const { messages, fault } = readWithNode('response', Buffer.from(delivered, 'latin1'), {
     isToHead: () => toHead,
@@ -75,7 +75,7 @@ function judgeOne(run: EngineRun, reader: ReferenceReader, toHead: boolean): voi
   const told = messages.find(({ status }) => status >= 200)
   // Node refuses what the proxy accepts, for instance a tab beside a length; or it found its fault behind the response.
   if (told === undefined || (fault !== '' && !told.complete)) return
-  const wasCut = run.client.peer.sawReset || !run.client.peer.sawEnd
+  const wasCut = socket.peer.sawReset || !socket.peer.sawEnd
   if (summary!.error !== '' && fieldOf(final.fields, 'proxy-status') !== undefined && !told.complete) return
   expectSame(final.status, told.status, 'the status')
   expect(told.body.startsWith(final.body), () => `the client gets ${JSON.stringify(final.body)} of ${JSON.stringify(told.body)}`)

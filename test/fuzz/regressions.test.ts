@@ -20,11 +20,11 @@ for (const regression of loadRegressions(regressionsFolder, targets)) {
   })
 }
 
-test('every target has a name of its own, invariants and a canary', () => {
+test('every target has a name of its own, invariants and two canaries', () => {
   assert.equal(new Set(targets.map(({ name }) => name)).size, targets.length)
   for (const { target, canaries } of registry) {
     assert(target.invariants.length > 0, target.name)
-    assert(canaries.length > 0, target.name)
+    assert(canaries.length >= 2, target.name)
     // A file name begins with the name of its target: no name may be the beginning of another.
     assert(!targets.some(({ name }) => name !== target.name && name.startsWith(`${target.name}-`)), target.name)
   }

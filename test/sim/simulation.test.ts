@@ -3,7 +3,9 @@
  */
 import { test } from 'node:test'
 import { ParserEngine } from '../../native-free-parser/index.ts'
+import { SeededRandom } from '../support/seeded-random.ts'
 import { Simulation } from './simulation.ts'
+import { World } from './world.ts'
 
 const replayed = process.env['EPROXY_SEED']
 const count = Number(process.env['EPROXY_SEEDS'] ?? 256)
@@ -14,7 +16,7 @@ test(`whatever clients and origins do, every byte belongs where it goes, and not
   const engine = new ParserEngine({ slots: 64 })
   const failures: string[] = []
   for (const seed of seeds) {
-    const simulation = new Simulation(seed, engine)
+    const simulation = new Simulation(new World(new SeededRandom(seed)), engine)
     try {
       await simulation.run()
     } catch (error) {

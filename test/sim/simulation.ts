@@ -24,7 +24,7 @@ import { Ledger } from './ledger.ts'
 import { OriginActor } from './origin-actor.ts'
 import { SharedReadBuffer, SimulatedSocket } from './simulated-socket.ts'
 import { VirtualClock } from './virtual-clock.ts'
-import { World } from './world.ts'
+import type { World } from './world.ts'
 
 /** What a direction may hold back: one read, and the framing that is put around it. */
 const unsentBytesMax = 2 * 65_536 + 4_096
@@ -52,12 +52,11 @@ export class Simulation {
   readonly #known = new Set<string>()
   #opened = 0
   #closed = 0
-  #steps = 0
+  #stepCount = 0
   #actorsLive = true
   readonly trace: string[] = []
 
-  constructor(seed: number, engine: ParserEngine) {
-    const world = new World(seed)
+  constructor(world: World, engine: ParserEngine) {
     const { random, isCalm } = world
     this.world = world
     this.#engine = engine
@@ -102,9 +101,25 @@ export class Simulation {
 
   /** Throws when something is not as it should be. */
   async run(): Promise<void> {
+    // What hangs on a promise goes on only when the simulation lets it.
+    const steps = this.#steps()
+    while (steps.next().done !== true) await new Promise((resolve) => setImmediate(resolve))
+  }
+
+  /** The same in one go: for a world in which no name is resolved, so that nothing hangs on a promise. */
+  runAtOnce(): void {
+    assert(!this.world.namesResolve, 'names are resolved in this world')
+    const steps = this.#steps()
+    const { done } = steps.next()
+    steps.return(undefined)
+    assert(done, 'something hangs on a promise')
+  }
+
+  /** Yields where promises have to go on. */
+  *#steps(): Generator<void> {
     try {
-      await this.#play()
-      await this.#settle()
+      yield* this.#play()
+      yield* this.#settle()
       this.#judgeEnd()
     } finally {
       this.#wheel.stop()
@@ -112,10 +127,10 @@ export class Simulation {
     }
   }
 
-  async #play(): Promise<void> {
+  *#play(): Generator<void> {
     const { random, clients } = this.world
     let toOpen = clients
-    while (this.#steps < stepsMax) {
+    while (this.#stepCount < stepsMax) {
       if (toOpen > 0 && (this.#sockets.length === 0 || random.chance(0.02))) {
         toOpen--
         this.#open()
@@ -125,7 +140,7 @@ export class Simulation {
         if (toOpen > 0) continue
         return
       }
-      await this.#step(random.pick(actions))
+      yield* this.#step(random.pick(actions))
       if (this.world.isCalm) continue
       if (random.chance(0.01)) this.#advance(random.pick([1, 10, 100, 500]))
       else if (random.chance(0.001)) this.#advance(random.pick([2_000, 5_000, 11_000]))
@@ -134,13 +149,13 @@ export class Simulation {
   }
 
   /** Nothing moves any more but time: the proxy has to come to an end by itself, or with actors that leave. */
-  async #settle(): Promise<void> {
+  *#settle(): Generator<void> {
     const { random, isCalm, endsDead } = this.world
     this.#actorsLive = !endsDead
     for (let round = 0; round < settleRoundsMax; round++) {
       for (let actions = this.#actions(); actions.length > 0; actions = this.#actions()) {
-        await this.#step(random.pick(actions))
-        assert(this.#steps < 2 * stepsMax, 'the actors never come to an end')
+        yield* this.#step(random.pick(actions))
+        assert(this.#stepCount < 2 * stepsMax, 'the actors never come to an end')
       }
       if (isCalm && round === 0) this.#judgeCalm()
       if (this.#sockets.every((socket) => socket.closed)) return
@@ -245,12 +260,11 @@ export class Simulation {
     return actions
   }
 
-  async #step(action: Action): Promise<void> {
+  *#step(action: Action): Generator<void> {
     const wasResolving = this.#lookups.length
-    this.#steps++
+    this.#stepCount++
     action()
-    // What hangs on a promise goes on only when the simulation lets it.
-    if (wasResolving > 0) await new Promise((resolve) => setImmediate(resolve))
+    if (wasResolving > 0) yield
     this.#judgeStep()
   }
 

@@ -1,8 +1,7 @@
-/** What one seed stands for: the traits of a run, and the sizes and chances that follow from them. */
-import { SeededRandom } from '../support/seeded-random.ts'
+/** What one seed, or other source of chance, stands for: the traits of a run, and the sizes and chances that follow from them. */
+import type { SeededRandom } from '../support/seeded-random.ts'
 
 export class World {
-  readonly seed: number
   readonly random: SeededRandom
   /** Nobody does anything wrong, and time hardly moves: every request must get its origin's answer. */
   readonly isCalm: boolean
@@ -14,15 +13,13 @@ export class World {
   /** At the end the actors stop dead: the proxy has to free everything by its deadlines. */
   readonly endsDead: boolean
 
-  constructor(seed: number) {
-    this.seed = seed
-    const random = new SeededRandom(seed)
+  constructor(random: SeededRandom, mayResolveNames = true) {
     this.random = random
     this.isCalm = random.chance(0.3)
     this.grain = random.pick(['bytes', 'pieces', 'pieces', 'blocks'] as const)
     this.windowBytes = this.grain === 'blocks' ? random.pick([4_096, 20_000, 70_000]) : random.pick([1, 7, 64, 500, 5_000, 100_000])
     this.servers = random.pick([1, 1, 2])
-    this.namesResolve = random.chance(0.25)
+    this.namesResolve = random.chance(0.25) && mayResolveNames
     this.clients = random.integer(1, 4)
     this.endsDead = !this.isCalm && random.chance(0.35)
   }
