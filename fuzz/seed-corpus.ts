@@ -1,9 +1,6 @@
 /** Where inputs come from: the messages of the conformance suite, which break one rule each, and those that break none. */
-import { fileURLToPath } from 'node:url'
-import { expandSegments, loadCases, type Segment } from '../test/conformance/case-format.ts'
+import { expandSegments, loadCases, type Segment } from '../lib/conformance/case-format.ts'
 import { toBytes } from './octets.ts'
-
-const casesFolder = fileURLToPath(new URL('../../test/conformance/cases/', import.meta.url))
 
 /** Longer ones exist to break a limit; the limits of the targets are smaller. */
 const seedBytesMax = 20_000
@@ -26,7 +23,7 @@ export function loadSeedCorpus(): SeedCorpus {
 }
 
 function readCases(): SeedCorpus {
-  const cases = loadCases(casesFolder)
+  const cases = loadCases()
   const requests = unique([...plainRequests, ...cases.map(({ send }) => bytesOf(send))])
   const responses = unique([
     ...plainResponses,
