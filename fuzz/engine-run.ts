@@ -119,7 +119,8 @@ const timeouts = {
   linger: 500,
 }
 
-const stepsMax = 100_000
+/** Many times what a seed takes of 20 kB in pieces of one octet: each octet is several steps on its way. */
+const stepsMax = 1_000_000
 const silentRoundsMax = 300
 
 export class EngineRun {

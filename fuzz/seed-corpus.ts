@@ -1,12 +1,9 @@
 /** Where inputs come from: the messages of the conformance suite, which break one rule each, and those that break none. */
 import { Buffer } from 'node:buffer'
-import { fileURLToPath } from 'node:url'
-import { expandSegments, loadCases, type Segment } from '../test/conformance/case-format.ts'
 import { SeededRandom } from '../test/support/seeded-random.ts'
+import { expandSegments, loadCases, type Segment } from '../lib/conformance/case-format.ts'
 import { toBytes } from './octets.ts'
 import { attacks, chunkTricks, responseAttacks } from './smuggling-tricks.ts'
-
-const casesFolder = fileURLToPath(new URL('../../test/conformance/cases/', import.meta.url))
 
 /** Longer ones exist to break a limit; the limits of the targets are smaller. */
 const seedBytesMax = 20_000
@@ -33,7 +30,7 @@ export function loadSeedCorpus(): SeedCorpus {
 }
 
 function readCases(): SeedCorpus {
-  const cases = loadCases(casesFolder)
+  const cases = loadCases()
   const requests = unique([...plainRequests, ...attacks, ...cases.map(({ send }) => bytesOf(send))])
   const responses = unique([
     ...plainResponses,

@@ -400,7 +400,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
 
   #onDesync(connection: UpstreamConnection, kind: DesyncKind, bytes: number): void {
     this.#desyncCounts[kind]++
-    const { isEvidence, doc } = desyncTable[kind]
+    const { isEvidence, rule, doc } = desyncTable[kind]
     // Hints are daily life on a busy proxy: they have a lower level, and a budget of their own, so that they cannot hide proofs.
     const budget = isEvidence ? this.#desyncs : this.#hints
     const isLogged = budget.take()
@@ -408,6 +408,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     const event: DesyncEvent = {
       kind,
       isEvidence,
+      rule,
       upstream: connection.server,
       address: connection.socket.remote,
       connection: connection.id,

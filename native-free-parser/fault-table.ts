@@ -38,6 +38,8 @@ export function explainHeadFault(kind: MessageKind, raw: string, offset: number,
   if (before === CR && code !== LF) return { rule: 'H1-BARE-CR', offset }
   if (code === LF && before !== CR) return { rule: 'H1-BARE-LF', offset }
   const lineEnd = raw.indexOf('\r\n')
+  // Behind PRI llhttp wants the rest of the HTTP/2 preface; the first field, in which it stops, is sound.
+  if (kind === 'request' && lineEnd >= 0 && lineEnd < offset && raw.startsWith('PRI ')) return { rule: 'H1-METHOD-UNKNOWN', offset: 0 }
   if (lineEnd >= 0 && lineEnd < offset) return explainField(raw, offset, code)
   return kind === 'request' ? explainRequestLine(raw, offset, code, errno) : explainStatusLine(raw, offset)
 }

@@ -351,7 +351,8 @@ export class MessageParser<Kind extends MessageKind = MessageKind> {
       return this.#runAgainWithoutTabs(raw, stop)
     }
     const fault = explainHeadFault(this.kind, raw, offset, errno, reason)
-    if (fault.rule === 'H1-METHOD-UNKNOWN') {
+    // Whether the rest is a request line is seen at its end, which has come already where the fault lies behind it.
+    if (fault.rule === 'H1-METHOD-UNKNOWN' && !raw.includes('\n')) {
       this.#hasUnknownMethod = true
       return this.#collectRequestLine(bytes, start, end)
     }

@@ -10,6 +10,7 @@ import { blankComments, listFiles, readText } from './support/source-tree.ts'
 /** From the top down. Folders on one line are neighbours and do not import each other. */
 const layers: readonly (readonly string[])[] = [
   ['lib/cli'],
+  ['lib/conformance'],
   ['lib/index.ts'],
   ['lib/workers'],
   ['lib/proxy.ts'],

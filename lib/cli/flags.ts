@@ -1,9 +1,8 @@
 /**
- * From the arguments of the command line to settings, or to the text that is to be printed instead. yargs splits the arguments and
- * writes the help and the completion script; every value reaches us as the text that was typed and is read here, because yargs turns
- * nonsense into NaN and accepts it. It starts nothing and prints nothing.
+ * From the arguments of the command line to settings, or to the text that is to be printed instead: the flags of the proxy, and the way
+ * to the sub-commands, which have their own. It starts nothing and prints nothing.
  */
-import yargs, { type Argv } from 'yargs'
+import type { Argv } from 'yargs'
 import { ProxyError } from '../core/errors.ts'
 import {
   parseListenAddress,
@@ -17,9 +16,11 @@ import {
   type ReuseAfterBody,
   type Supervision,
 } from '../core/options.ts'
+import { buildParser, inWordsOf, misuse, quoteArgument, readArguments, readChoice, type CommandTable, type Flag } from './command-line.ts'
+import { completeConformance, readConformanceCommand, type ConformanceCommand } from './conformance-flags.ts'
+import { completeExplain, readExplainCommand, type ExplainCommand } from './explain-flags.ts'
 import { logFormats, logLevels, type LogFormat, type LogLevel } from './logger.ts'
 import { numberFlags, readNumber, type NumberFlag } from './option-tables.ts'
-import { suggest } from './suggest.ts'
 
 export interface Settings {
   readonly listen: readonly string[]
@@ -34,6 +35,8 @@ export interface Settings {
 
 export type Command =
   | { readonly kind: 'run' | 'check'; readonly settings: Settings }
+  | ConformanceCommand
+  | ExplainCommand
   | { readonly kind: 'version' }
   | { readonly kind: 'print'; readonly text: string }
   | { readonly kind: 'misuse'; readonly message: string }
@@ -45,16 +48,6 @@ export async function readCommandLine(args: readonly string[], columns = 100): P
     if (error instanceof ProxyError) return { kind: 'misuse', message: error.message }
     throw error
   }
-}
-
-interface Flag {
-  readonly name: string
-  readonly group: 'Listener' | 'Upstream' | 'Timers' | 'Limits' | 'Workers' | 'Forwarding' | 'Logs' | 'Other'
-  readonly doc: string
-  readonly defaultText?: string
-  /** A switch has no value. */
-  readonly isSwitch?: true
-  readonly isRepeatable?: true
 }
 
 const forwardedModes = ['off', 'x-forwarded', 'forwarded', 'both'] as const satisfies readonly ForwardedMode[]
@@ -143,54 +136,43 @@ const examples = [
   ['--upstream app:3000 --timeout-response-head 5m --limit-request-line-bytes 16k', 'other bounds'],
 ] as const
 
+const proxyTable: CommandTable = {
+  name: 'eproxy-raw',
+  usage:
+    '[flags]\n\nHTTP/1.1 reverse proxy on raw TCP: strict, bounded, byte-exact.\nDurations are written as 250ms, 10s, 1h30m; sizes as 512, 64k, 1m.',
+  flags,
+  commands: [
+    ['conformance', 'judge eproxy, another proxy or a server by the cases of RFC 9110 and 9112'],
+    ['explain', 'say what a rule refuses and why, with an example'],
+  ],
+  takesWords: false,
+  examples,
+}
+
 async function read(args: readonly string[], columns: number): Promise<Command> {
-  const parser = buildParser(columns)
-  if (args[0] === completionFlag) return { kind: 'print', text: await completeWord(parser, args.slice(1)) }
+  if (args[0] === completionFlag) return { kind: 'print', text: await completeWord(args.slice(1), columns) }
+  if (args[0] === 'conformance') return readConformanceCommand(args.slice(1), columns)
+  if (args[0] === 'explain') return readExplainCommand(args.slice(1), columns)
+  const parser = buildProxyParser(columns)
   if (args[0] === 'completion' && args.length === 1) return { kind: 'print', text: await captureScript(parser) }
-  // Before yargs, because yargs stumbles over names such as --constructor.
-  refuseUnknownFlags(args)
-  const values = await split(parser, args)
+  const { values } = await readArguments(proxyTable, parser, args)
   if (values.has('help')) return { kind: 'print', text: `${await parser.getHelp()}\n` }
   if (values.has('version')) return { kind: 'version' }
   const settings = readSettings(values)
   return { kind: values.has('check') ? 'check' : 'run', settings }
 }
 
-function buildParser(columns: number): Argv {
-  const parser = yargs([])
-    .scriptName('eproxy-raw')
-    .locale('en')
-    .exitProcess(false)
-    .help(false)
-    .version(false)
-    .showHelpOnFail(false)
-    .parserConfiguration({
-      'boolean-negation': false,
-      'camel-case-expansion': false,
-      'dot-notation': false,
-      'duplicate-arguments-array': true,
-      'greedy-arrays': false,
-      'parse-numbers': false,
-      'parse-positional-numbers': false,
-      'short-option-groups': false,
-    })
-    .wrap(columns)
-    .usage(
-      'eproxy-raw [flags]\n\nHTTP/1.1 reverse proxy on raw TCP: strict, bounded, byte-exact.\nDurations are written as 250ms, 10s, 1h30m; sizes as 512, 64k, 1m.',
-    )
-    .completion('completion', 'print a completion script for bash or zsh')
-    .epilogue(`Examples:\n${examples.map(([command, what]) => `  eproxy-raw ${command}\n      ${what}`).join('\n')}`)
-  for (const flag of flags) {
-    const given = flag.defaultText === undefined ? {} : { defaultDescription: flag.defaultText }
-    // nargs 0 and 1 without a type: yargs refuses --check=x and a missing value, and the help shows no "[string]".
-    parser.option(flag.name, { group: `${flag.group}:`, describe: flag.doc, nargs: flag.isSwitch === true ? 0 : 1, ...given })
-  }
-  return parser
+function buildProxyParser(columns: number): Argv {
+  return buildParser(proxyTable, columns).completion('completion', 'print a completion script for bash or zsh')
 }
 
 /** The completion script asks with the words so far, of which the last is to be completed. */
-async function completeWord(parser: Argv, words: readonly string[]): Promise<string> {
-  const completions = await parser.getCompletion([...words])
+async function completeWord(words: readonly string[], columns: number): Promise<string> {
+  const [name] = words.slice(1)
+  // Only a finished word is a command.
+  if (words.length > 2 && name === 'conformance') return completeConformance(words.slice(1))
+  if (words.length > 2 && name === 'explain') return completeExplain(words.slice(1))
+  const completions = await buildProxyParser(columns).getCompletion([...words])
   return `${completions.join('\n')}\n`
 }
 
@@ -200,44 +182,6 @@ async function captureScript(parser: Argv): Promise<string> {
       error instanceof Error ? reject(error) : resolve(`${output}\n`),
     )
   })
-}
-
-function refuseUnknownFlags(args: readonly string[]): void {
-  const names = flags.map((flag) => flag.name)
-  for (const arg of args) {
-    if (arg === '--') return
-    const name = /^--([^=]+)/.exec(arg)?.[1]
-    if (name === undefined || names.includes(name)) continue
-    const near = suggest(name, names)
-    throw misuse(`unknown flag ${quote(`--${name}`)}${near === undefined ? '; see eproxy-raw --help' : `; did you mean --${near}?`}`)
-  }
-}
-
-/** Every flag that was given, with its values as typed. Positional arguments are refused. */
-async function split(parser: Argv, args: readonly string[]): Promise<Map<string, readonly string[]>> {
-  let failure: string | undefined
-  parser.fail((message: string | undefined, error: Error | undefined) => {
-    failure ??= message ?? error?.message ?? 'the arguments cannot be read'
-  })
-  const { _: positional, ...given } = await parser.parseAsync(args)
-  const missing = /^Not enough arguments following: (.*)$/s.exec(failure ?? '')?.[1]
-  if (missing !== undefined) throw misuse(`--${missing} needs a value`)
-  const superfluous = /^Argument unexpected for: (.*)$/s.exec(failure ?? '')?.[1]
-  if (superfluous !== undefined) throw misuse(`--${superfluous} takes no value`)
-  if (failure !== undefined) throw misuse(failure)
-  if (positional.length > 0) throw misuse(`unexpected argument ${quote(String(positional[0]))}; see eproxy-raw --help`)
-
-  const values = new Map<string, readonly string[]>()
-  for (const [name, value] of Object.entries(given)) {
-    // $0 is the name of the script.
-    if (name === '$0' || value === undefined) continue
-    const flag = flags.find((candidate) => candidate.name === name)
-    if (flag === undefined) throw misuse(`unknown flag ${quote(`-${name}`)}; see eproxy-raw --help`)
-    const texts = (Array.isArray(value) ? value : [value]).map(String)
-    if (texts.length > 1 && flag.isRepeatable !== true) throw misuse(`--${name} is given ${texts.length} times`)
-    values.set(name, texts)
-  }
-  return values
 }
 
 function readSettings(values: ReadonlyMap<string, readonly string[]>): Settings {
@@ -291,29 +235,5 @@ function readWorkers(value = 'auto'): number | 'auto' {
   if (value === 'auto') return value
   const count = Number(value)
   if (/^[0-9]+$/.test(value) && count >= 1 && count <= workersMax) return count
-  throw misuse(`--workers must be auto or a whole number from 1 to ${workersMax}, not ${quote(value)}`)
-}
-
-function readChoice<T extends string>(name: string, value: string | undefined, choices: readonly T[]): T | undefined {
-  if (value === undefined) return undefined
-  const choice = choices.find((candidate) => candidate === value)
-  if (choice !== undefined) return choice
-  throw misuse(`--${name} must be one of ${choices.join(', ')}, not ${quote(value)}`)
-}
-
-/** The library's message, with the flag that it is about in front. */
-function inWordsOf(name: string, check: () => void): void {
-  try {
-    check()
-  } catch (error) {
-    throw new ProxyError('ERR_EPROXY_OPTION', `--${name}: ${(error as Error).message}`, error)
-  }
-}
-
-function misuse(message: string): ProxyError {
-  return new ProxyError('ERR_EPROXY_OPTION', message)
-}
-
-function quote(text: string): string {
-  return /^[-\w.:/]{1,64}$/.test(text) ? text : JSON.stringify(text.slice(0, 64))
+  throw misuse(`--workers must be auto or a whole number from 1 to ${workersMax}, not ${quoteArgument(value)}`)
 }

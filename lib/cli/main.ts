@@ -5,6 +5,7 @@
  * mistakes are answered without it.
  */
 import fs from 'node:fs'
+import { ProxyError } from '../core/errors.ts'
 import { readCommandLine } from './flags.ts'
 import { endProcess } from './terminal.ts'
 
@@ -24,6 +25,21 @@ async function main(args: readonly string[]): Promise<number> {
       case 'misuse':
         await complain(command.message)
         return 2
+      case 'list-cases': {
+        const { listCases } = await import('./conformance.ts')
+        return await print(process.stdout, listCases(command.patterns))
+      }
+      case 'conformance': {
+        const { runConformance } = await import('./conformance.ts')
+        return await runConformance(command.settings)
+      }
+      case 'explain': {
+        const { explainRule, listRules } = await import('./explain.ts')
+        const { paintFor } = await import('../conformance/paint.ts')
+        const paint = paintFor(process.stdout)
+        const texts = command.rules.map((rule) => explainRule(rule, paint))
+        return await print(process.stdout, texts.length === 0 ? listRules(paint) : texts.join('\n'))
+      }
       case 'run': {
         const { run } = await import('./run.ts')
         return await run(command.settings)
@@ -31,7 +47,7 @@ async function main(args: readonly string[]): Promise<number> {
     }
   } catch (error) {
     await complain(error instanceof Error ? error.message : String(error))
-    return 1
+    return error instanceof ProxyError && error.code === 'ERR_EPROXY_OPTION' ? 2 : 1
   }
 }
 

@@ -3,22 +3,26 @@
  * After each of them the connection is not used again. Some prove it; others are what a healthy server does too, and are only told.
  */
 
+import type { RuleId } from '../../native-free-parser/index.ts'
+
 export interface DesyncRow {
   /** Counts towards quarantine: neither a healthy server nor a client of one can cause it. */
   readonly isEvidence: boolean
+  /** The rule that it breaks by itself, '' where none is broken or the exchange names one. */
+  readonly rule: RuleId | ''
   readonly doc: string
 }
 
 // oxfmt-ignore
 export const desyncTable = {
-  'excess-response': { isEvidence: true, doc: 'a response too many, behind another one or on an idle connection: the server has seen a request that was not sent' },
-  'excess-bytes': { isEvidence: true, doc: 'bytes behind the end of a response that begin no other' },
-  'idle-bytes': { isEvidence: true, doc: 'an idle connection, or one never used, said something that is no response' },
-  'nonsense-after-reuse': { isEvidence: true, doc: 'what came on a reused connection does not begin as a response: a rest of the one before' },
-  'refusal-after-reuse': { isEvidence: false, doc: 'a 400 or 408 on a reused connection: the request may have met a rest of the one before; mostly it is the application that says so' },
-  'early-response': { isEvidence: false, doc: 'a response before the end of the request, and the server means to go on: it may read the rest of the body as a request, or wait for it as it should' },
-  'idle-timeout': { isEvidence: false, doc: 'a 408 on an idle connection: how many servers say that they close it, and what one says that waits for the rest of a smuggled head' },
-  'stray-newlines': { isEvidence: false, doc: 'nothing but line ends between responses, which RFC 9112 section 9.2 lets pass' },
+  'excess-response': { isEvidence: true, rule: 'H1-RESPONSE-UNASKED', doc: 'a response too many, behind another one or on an idle connection: the server has seen a request that was not sent' },
+  'excess-bytes': { isEvidence: true, rule: 'H1-RESPONSE-UNASKED', doc: 'bytes behind the end of a response that begin no other' },
+  'idle-bytes': { isEvidence: true, rule: 'H1-RESPONSE-UNASKED', doc: 'an idle connection, or one never used, said something that is no response' },
+  'nonsense-after-reuse': { isEvidence: true, rule: '', doc: 'what came on a reused connection does not begin as a response: a rest of the one before' },
+  'refusal-after-reuse': { isEvidence: false, rule: '', doc: 'a 400 or 408 on a reused connection: the request may have met a rest of the one before; mostly it is the application that says so' },
+  'early-response': { isEvidence: false, rule: '', doc: 'a response before the end of the request, and the server means to go on: it may read the rest of the body as a request, or wait for it as it should' },
+  'idle-timeout': { isEvidence: false, rule: '', doc: 'a 408 on an idle connection: how many servers say that they close it, and what one says that waits for the rest of a smuggled head' },
+  'stray-newlines': { isEvidence: false, rule: '', doc: 'nothing but line ends between responses, which RFC 9112 section 9.2 lets pass' },
 } as const satisfies Record<string, DesyncRow>
 
 export type DesyncKind = keyof typeof desyncTable

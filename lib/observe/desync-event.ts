@@ -1,4 +1,5 @@
 /** What is told of an upstream connection that is out of step, and of a server whose connections are not reused for a while. */
+import type { RuleId } from '../../native-free-parser/index.ts'
 import type { DesyncKind } from '../core/desync.ts'
 
 /** One exchange, by the names that the access log has for it. */
@@ -13,6 +14,8 @@ export interface DesyncEvent {
   readonly kind: DesyncKind
   /** Counts towards quarantine. */
   readonly isEvidence: boolean
+  /** Rule id, '' where the exchange names it or none is broken. */
+  readonly rule: RuleId | ''
   /** The upstream server, as it was given. */
   readonly upstream: string
   /** The address that was connected to. */

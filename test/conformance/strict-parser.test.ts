@@ -1,7 +1,7 @@
 /** The reference parser of the suite against messages whose reading the RFCs leave no doubt about. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { readRequest, readResponses } from './strict-parser.ts'
+import { readRequest, readResponses } from '../../lib/conformance/strict-parser.ts'
 
 const head = 'POST /a HTTP/1.1\r\nHost: a.test\r\n'
 

@@ -6,12 +6,13 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
-import { fileURLToPath } from 'node:url'
-import { expandSegments, loadCases, markerPattern, markerPlaceholder, withMarker } from './case-format.ts'
-import { RecordingOrigin } from './origin.ts'
-import { ConformanceRunner, type CaseResult } from './runner.ts'
+import { casesFolder, expandSegments, loadCases, markerPattern, markerPlaceholder, withMarker } from '../../lib/conformance/case-format.ts'
+import { RecordingOrigin } from '../../lib/conformance/recording-origin.ts'
+import type { CaseResult } from '../../lib/conformance/result.ts'
+import { ConformanceRunner } from '../../lib/conformance/runner.ts'
+import { readText, root } from '../support/source-tree.ts'
 
-const cases = loadCases(fileURLToPath(new URL('../../../test/conformance/cases/', import.meta.url)))
+const cases = loadCases()
 
 /** Runs some cases against a relay; `edit` may change what goes to the client. */
 async function runAgainstRelay(t: TestContext, ids: readonly string[], edit: (answer: string) => string): Promise<CaseResult[]> {
@@ -38,6 +39,11 @@ async function runAgainstRelay(t: TestContext, ids: readonly string[], edit: (an
   const runner = new ConformanceRunner({ proxy, origin, originPort, concurrency: 4, timeoutMs: 5000, runMsMax: 60_000 })
   return runner.runAll(cases.filter(({ id }) => ids.includes(id)))
 }
+
+test('the cases ship with the package', () => {
+  const { files } = JSON.parse(readText('package.json')) as { files: string[] }
+  assert.ok(files.some((path) => casesFolder === `${root}${path}/`))
+})
 
 test('every case names a section and sends bytes that fit latin-1', () => {
   assert.ok(cases.length > 700)

@@ -224,6 +224,7 @@ test('a sign is told with the names of both exchanges, as the access log has the
     {
       kind: 'excess-response',
       isEvidence: true,
+      rule: 'H1-RESPONSE-UNASKED',
       upstream: origin.address,
       address: origin.address,
       connection: first.upstreamConnection,

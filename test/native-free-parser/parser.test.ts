@@ -15,11 +15,10 @@ import {
   readBufferBytes,
 } from '../../native-free-parser/index.ts'
 import type { MessageParser, ParserLimits, ParserUsageError, RequestHead, ResponseContext } from '../../native-free-parser/index.ts'
-import { loadCases } from '../conformance/case-format.ts'
+import { loadCases } from '../../lib/conformance/case-format.ts'
 import { hostileConversations, soundConversations } from '../support/parser-corpus.ts'
 import { feeds, transcribe, type Conversation } from '../support/parser-transcript.ts'
 import { SeededRandom } from '../support/seeded-random.ts'
-import { root } from '../support/source-tree.ts'
 
 const engine = new ParserEngine({ slots: 8 })
 const seed = Number(process.env.EPROXY_SEED ?? Date.now() >>> 0)
@@ -77,7 +76,7 @@ test('tells the same of every message of the conformance suite, byte by byte and
   t.diagnostic(`seed ${seed}`)
   const random = new SeededRandom(seed)
   let conversations = 0
-  for (const { direction, send, origin } of loadCases(`${root}test/conformance/cases/`)) {
+  for (const { direction, send, origin } of loadCases()) {
     const script = direction === 'request' ? send : origin?.answer
     const segments = typeof script === 'string' ? [script] : (script ?? [])
     const raw = segments.filter((segment) => typeof segment === 'string').join('')

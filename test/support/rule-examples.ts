@@ -170,6 +170,7 @@ export const ruleExamples: Readonly<Record<ParserRule, RuleExamples>> = {
       request(`‸GE / HTTP/1.1\r\n${HOST}\r\n`),
       request(`‸G-T / HTTP/1.0\r\n${HOST}\r\n`),
       request(`‸BREW http://a.test/ HTTP/1.1\r\n${HOST}\r\n`),
+      request(`‸PRI * HTTP/1.1\r\n${HOST}\r\n`),
     ],
     accepted: [target('/', 'GET'), target('/', 'REPORT')],
   },

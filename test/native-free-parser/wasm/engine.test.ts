@@ -46,7 +46,7 @@ test('a head in many runs leaves the same offsets, wherever its bytes lie', () =
     for (let at = 0; at < get.length; at++) {
       assert.equal(errno, LlhttpErrno.OK)
       // Every octet at another address, as reads put them.
-      const start = where === 'read buffer' ? (at * 977) % 65_000 : 0
+      const start = where === 'read buffer' ? (at * 977) % readBufferBytes : 0
       const bytes = where === 'read buffer' ? engine.readBuffer : Buffer.alloc(1)
       bytes[start] = get.charCodeAt(at)
       errno = engine.run(bytes, start, start + 1, at, spans, 10)

@@ -1,0 +1,146 @@
+/**
+ * What the command and its sub-commands have in common: a table of flags becomes a yargs parser with its help and completion, and
+ * arguments become the values that were given, as they were typed. Values are read by whoever owns the table, because yargs turns
+ * nonsense into NaN and accepts it. It starts nothing and prints nothing.
+ */
+import yargs, { type Argv } from 'yargs'
+import { ProxyError } from '../core/errors.ts'
+import { suggest } from './suggest.ts'
+
+export interface Flag {
+  readonly name: string
+  readonly group: string
+  readonly doc: string
+  readonly defaultText?: string
+  /** A switch has no value. */
+  readonly isSwitch?: true
+  readonly isRepeatable?: true
+}
+
+export interface CommandTable {
+  /** As it is typed, sub-command and all. */
+  readonly name: string
+  /** What follows the name in the first line of the help, and what the command does. */
+  readonly usage: string
+  readonly flags: readonly Flag[]
+  /** Sub-commands, with what they do. */
+  readonly commands: readonly (readonly [name: string, doc: string])[]
+  /** Arguments that are not flags are taken. */
+  readonly takesWords: boolean
+  readonly examples: readonly (readonly [args: string, doc: string])[]
+}
+
+export interface Given {
+  /** Every flag that was given, with its values as typed. */
+  readonly values: ReadonlyMap<string, readonly string[]>
+  readonly words: readonly string[]
+}
+
+export function buildParser(table: CommandTable, columns: number): Argv {
+  const parser = yargs([])
+    .scriptName(table.name)
+    .locale('en')
+    .exitProcess(false)
+    .help(false)
+    .version(false)
+    .showHelpOnFail(false)
+    .parserConfiguration({
+      'boolean-negation': false,
+      'camel-case-expansion': false,
+      'dot-notation': false,
+      'duplicate-arguments-array': true,
+      'greedy-arrays': false,
+      'parse-numbers': false,
+      'parse-positional-numbers': false,
+      'short-option-groups': false,
+    })
+    .wrap(columns)
+    .usage(`${table.name} ${table.usage}`)
+    .epilogue(`Examples:\n${table.examples.map(([args, doc]) => `  ${table.name} ${args}\n      ${doc}`).join('\n')}`)
+  // For the help and the completion: a sub-command is found before yargs sees the arguments.
+  for (const [name, doc] of table.commands) parser.command(name, doc)
+  for (const flag of table.flags) {
+    const given = flag.defaultText === undefined ? {} : { defaultDescription: flag.defaultText }
+    // nargs 0 and 1 without a type: yargs refuses --check=x and a missing value, and the help shows no "[string]".
+    parser.option(flag.name, { group: `${flag.group}:`, describe: flag.doc, nargs: flag.isSwitch === true ? 0 : 1, ...given })
+  }
+  return parser
+}
+
+/** Throws ProxyError ERR_EPROXY_OPTION for what the table does not know. */
+export async function readArguments(table: CommandTable, parser: Argv, args: readonly string[]): Promise<Given> {
+  // Before yargs, because yargs stumbles over names such as --constructor.
+  refuseUnknownFlags(table, args)
+  return split(table, parser, args)
+}
+
+function refuseUnknownFlags({ name: command, flags }: CommandTable, args: readonly string[]): void {
+  const names = flags.map((flag) => flag.name)
+  for (const arg of args) {
+    if (arg === '--') return
+    const name = /^--([^=]+)/.exec(arg)?.[1]
+    if (name === undefined || names.includes(name)) continue
+    const near = suggest(name, names)
+    throw misuse(
+      `unknown flag ${quoteArgument(`--${name}`)}${near === undefined ? `; see ${command} --help` : `; did you mean --${near}?`}`,
+    )
+  }
+}
+
+async function split({ name: command, flags, commands, takesWords }: CommandTable, parser: Argv, args: readonly string[]): Promise<Given> {
+  let failure: string | undefined
+  parser.fail((message: string | undefined, error: Error | undefined) => {
+    failure ??= message ?? error?.message ?? 'the arguments cannot be read'
+  })
+  const { _: positional, ...given } = await parser.parseAsync(args)
+  const missing = /^Not enough arguments following: (.*)$/s.exec(failure ?? '')?.[1]
+  if (missing !== undefined) throw misuse(`--${missing} needs a value`)
+  const superfluous = /^Argument unexpected for: (.*)$/s.exec(failure ?? '')?.[1]
+  if (superfluous !== undefined) throw misuse(`--${superfluous} takes no value`)
+  if (failure !== undefined) throw misuse(failure)
+  const words = positional.map(String)
+  if (words[0] !== undefined && !takesWords) throw unexpected(words[0], command, commands)
+
+  const values = new Map<string, readonly string[]>()
+  for (const [name, value] of Object.entries(given)) {
+    // $0 is the name of the script.
+    if (name === '$0' || value === undefined) continue
+    const flag = flags.find((candidate) => candidate.name === name)
+    if (flag === undefined) throw misuse(`unknown flag ${quoteArgument(`-${name}`)}; see ${command} --help`)
+    const texts = (Array.isArray(value) ? value : [value]).map(String)
+    if (texts.length > 1 && flag.isRepeatable !== true) throw misuse(`--${name} is given ${texts.length} times`)
+    values.set(name, texts)
+  }
+  return { values, words }
+}
+
+function unexpected(word: string, command: string, commands: CommandTable['commands']): ProxyError {
+  const names = commands.map(([name]) => name)
+  const near = suggest(word, names)
+  if (names.includes(word)) return misuse(`${quoteArgument(word)} is a command: it comes first, and its flags after it`)
+  return misuse(`unexpected argument ${quoteArgument(word)}${near === undefined ? `; see ${command} --help` : `; did you mean ${near}?`}`)
+}
+
+export function readChoice<T extends string>(name: string, value: string | undefined, choices: readonly T[]): T | undefined {
+  if (value === undefined) return undefined
+  const choice = choices.find((candidate) => candidate === value)
+  if (choice !== undefined) return choice
+  throw misuse(`--${name} must be one of ${choices.join(', ')}, not ${quoteArgument(value)}`)
+}
+
+/** The library's message, with the flag that it is about in front. */
+export function inWordsOf<T>(name: string, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    throw new ProxyError('ERR_EPROXY_OPTION', `--${name}: ${(error as Error).message}`, error)
+  }
+}
+
+export function misuse(message: string): ProxyError {
+  return new ProxyError('ERR_EPROXY_OPTION', message)
+}
+
+export function quoteArgument(text: string): string {
+  return /^[-\w.:/]{1,64}$/.test(text) ? text : JSON.stringify(text.slice(0, 64))
+}
