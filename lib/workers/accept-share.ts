@@ -77,7 +77,8 @@ export class AcceptShare {
 
   #sample(hasGrown: boolean): void {
     if (!hasGrown) {
-      this.#went++
+      // A crowd that leaves says nothing about those who come after it.
+      if (this.#went < this.#came) this.#went++
       return
     }
     if (++this.#came < sampleConnections) return

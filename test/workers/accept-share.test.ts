@@ -74,6 +74,22 @@ test('a lead that becomes smaller, because clients go, ends the wait', () => {
   assert.equal(bench.isHeld, false)
 })
 
+test('a crowd that leaves is no reason to take the next one as a whole', () => {
+  const bench = new Bench()
+  bench.share.onLevel(100)
+  bench.accept(100)
+  bench.share.onBeat()
+  bench.share.onBeat()
+  bench.close(100)
+  bench.share.onLevel(0)
+  const taken: number[] = []
+  for (let turn = 0; turn < 7; turn++) {
+    taken.push(bench.accept(1_000))
+    bench.pass(10)
+  }
+  assert.deepEqual(taken, [5, 4, 4, 8, 16, 32, 64])
+})
+
 test('with no siblings nothing is held', () => {
   const bench = new Bench()
   bench.share.onLevel(Number.MAX_SAFE_INTEGER)
