@@ -205,7 +205,8 @@ export class OriginActor {
     let text = ''
     if (request.expectsContinue && fieldOf(message.fields, 'expect') !== undefined && random.chance(0.7))
       text += `HTTP/1.1 100 Continue\r\n${mark}\r\n`
-    while (random.chance(0.1)) text += `HTTP/1.1 103 Early Hints\r\n${mark}Link: </a>\r\n\r\n`
+    // Fewer than the proxy takes.
+    for (let count = 0; count < 8 && random.chance(0.1); count++) text += `HTTP/1.1 103 Early Hints\r\n${mark}Link: </a>\r\n\r\n`
     const fields = [
       random.pick([`X-Tag: ${tag}`, `x-tag:  ${tag} `]),
       `X-Attempt: ${attempt}`,
