@@ -5,7 +5,7 @@
 import { WriteBatch } from '../../lib/exchange/write-batch.ts'
 import { Exchange } from '../../lib/exchange/exchange.ts'
 import { TimerWheel, type Deadline } from '../../lib/core/timers.ts'
-import { HandleSocket } from '../../lib/net/handle-socket.ts'
+import { ConnectionState, UpstreamConnection } from '../../lib/upstream/connection.ts'
 import { ParserEngine } from '../../native-free-parser/index.ts'
 
 export interface Defect {
@@ -31,10 +31,11 @@ const kept: unknown[] = []
 
 // oxfmt-ignore
 export const defectTable: readonly Defect[] = [
-  { name: 'leak-socket', what: 'a connection is not closed when it should be', foundBy: 'sockets', plant() {
-    const isNow = onceIn(10)
-    replace(HandleSocket.prototype, 'destroy', (original) => function (this: HandleSocket) {
-      if (!isNow()) original.call(this)
+  { name: 'leak-socket', what: 'an idle connection to an upstream is not closed when it should be', foundBy: 'sockets', plant() {
+    const isNow = onceIn(3)
+    replace(UpstreamConnection.prototype, 'terminate', (original) => function (this: UpstreamConnection) {
+      if (this.state === ConnectionState.IDLE && isNow()) Object.assign(this.socket, { destroy() {} })
+      original.call(this)
     })
   } },
   { name: 'lose-slot', what: 'a parser slot is not given back', foundBy: 'at rest', plant() {
@@ -52,7 +53,7 @@ export const defectTable: readonly Defect[] = [
   } },
   { name: 'keep-memory', what: 'something is kept of every exchange', foundBy: 'memory', plant() {
     replace(Exchange.prototype, 'begin', (original) => function (this: Exchange, ...given: Parameters<Exchange['begin']>) {
-      kept.push(Array.from({ length: 2_000 }, (_, index) => index + 0.5))
+      kept.push(Array.from<number>({ length: 10_000 }).fill(0.5))
       original.apply(this, given)
     })
   } },
