@@ -62,9 +62,8 @@ const table: CommandTable = {
 
 /** Throws ProxyError ERR_EPROXY_OPTION. */
 export async function readConformanceCommand(args: readonly string[], columns: number): Promise<ConformanceCommand> {
-  const parser = buildParser(table, columns)
-  const { values, words } = await readArguments(table, parser, args)
-  if (values.has('help')) return { kind: 'print', text: `${await parser.getHelp()}\n` }
+  const { values, words } = readArguments(table, args)
+  if (values.has('help')) return { kind: 'print', text: `${await (await buildParser(table, columns)).getHelp()}\n` }
   const patterns = [...words, ...(values.get('only') ?? [])]
   if (patterns.includes('')) throw misuse('a pattern is empty')
   if (values.has('list')) return { kind: 'list-cases', patterns }
@@ -87,7 +86,7 @@ export async function readConformanceCommand(args: readonly string[], columns: n
 
 /** The words so far begin with the name of the command; the last one is to be completed. */
 export async function completeConformance(words: readonly string[]): Promise<string> {
-  const completions = await buildParser(table, 100).getCompletion([...words])
+  const completions = await (await buildParser(table, 100)).getCompletion([...words])
   if (words.at(-1)?.startsWith('-') === true) return `${completions.join('\n')}\n`
   // The cases are read only when somebody asks for them.
   const { loadCases } = await import('../conformance/case-format.ts')

@@ -32,15 +32,14 @@ const table: CommandTable = {
 
 /** Throws ProxyError ERR_EPROXY_OPTION. */
 export async function readExplainCommand(args: readonly string[], columns: number): Promise<ExplainCommand> {
-  const parser = buildParser(table, columns)
-  const { values, words } = await readArguments(table, parser, args)
-  if (values.has('help')) return { kind: 'print', text: `${await parser.getHelp()}\n` }
+  const { values, words } = readArguments(table, args)
+  if (values.has('help')) return { kind: 'print', text: `${await (await buildParser(table, columns)).getHelp()}\n` }
   return { kind: 'explain', rules: words.map(readRule) }
 }
 
 /** The words so far begin with the name of the command; the last one is to be completed. */
 export async function completeExplain(words: readonly string[]): Promise<string> {
-  const completions = words.at(-1)?.startsWith('-') === true ? await buildParser(table, 100).getCompletion([...words]) : ruleIds
+  const completions = words.at(-1)?.startsWith('-') === true ? await (await buildParser(table, 100)).getCompletion([...words]) : ruleIds
   return `${completions.join('\n')}\n`
 }
 

@@ -153,17 +153,17 @@ async function read(args: readonly string[], columns: number): Promise<Command> 
   if (args[0] === completionFlag) return { kind: 'print', text: await completeWord(args.slice(1), columns) }
   if (args[0] === 'conformance') return readConformanceCommand(args.slice(1), columns)
   if (args[0] === 'explain') return readExplainCommand(args.slice(1), columns)
-  const parser = buildProxyParser(columns)
-  if (args[0] === 'completion' && args.length === 1) return { kind: 'print', text: await captureScript(parser) }
-  const { values } = await readArguments(proxyTable, parser, args)
-  if (values.has('help')) return { kind: 'print', text: `${await parser.getHelp()}\n` }
+  if (args[0] === 'completion' && args.length === 1) return { kind: 'print', text: await captureScript(await buildProxyParser(columns)) }
+  const { values } = readArguments(proxyTable, args)
+  if (values.has('help')) return { kind: 'print', text: `${await (await buildProxyParser(columns)).getHelp()}\n` }
   if (values.has('version')) return { kind: 'version' }
   const settings = readSettings(values)
   return { kind: values.has('check') ? 'check' : 'run', settings }
 }
 
-function buildProxyParser(columns: number): Argv {
-  return buildParser(proxyTable, columns).completion('completion', 'print a completion script for bash or zsh')
+async function buildProxyParser(columns: number): Promise<Argv> {
+  const parser = await buildParser(proxyTable, columns)
+  return parser.completion('completion', 'print a completion script for bash or zsh')
 }
 
 /** The completion script asks with the words so far, of which the last is to be completed. */
@@ -172,7 +172,7 @@ async function completeWord(words: readonly string[], columns: number): Promise<
   // Only a finished word is a command.
   if (words.length > 2 && name === 'conformance') return completeConformance(words.slice(1))
   if (words.length > 2 && name === 'explain') return completeExplain(words.slice(1))
-  const completions = await buildProxyParser(columns).getCompletion([...words])
+  const completions = await (await buildProxyParser(columns)).getCompletion([...words])
   return `${completions.join('\n')}\n`
 }
 
