@@ -49,6 +49,9 @@ export class ExchangeStage {
       get isDraining() {
         return progress.isDraining
       },
+      get closesIdle() {
+        return progress.isDraining
+      },
       httpDate: () => 'Sun, 06 Nov 1994 08:49:37 GMT',
       onExchangeEnd: (exchange) => void this.summaries.push(exchange.summarize()),
       onRefusal: () => {},
@@ -78,7 +81,7 @@ export class ExchangeStage {
 
   drain(): void {
     this.#progress.isDraining = true
-    for (const connection of this.connections) connection.drain()
+    for (const connection of this.connections) connection.closeIfIdle()
   }
 
   /** Lets everything happen that can happen without time, the newest sockets first; reads bring `readBytesMax` at most. */
