@@ -1,5 +1,5 @@
 /**
- * A proxy library of Node as its documentation uses it, for one upstream: connections kept, Host preserved, WebSockets on where it knows them, X-Forwarded-For
+ * A proxy library of Node as its documentation uses it, for one upstream: connections kept, Host preserved, WebSockets on, X-Forwarded-For
  * where it is an option. An error that the library reports is answered with 502; one that nobody catches is its crash, and the process
  * ends. Called as `node-peer.js NAME PORT ORIGIN_PORT`.
  */
@@ -16,16 +16,6 @@ async function start(): Promise<unknown> {
   switch (name) {
     case '@fastify/http-proxy':
       return startFastify()
-    case 'fast-proxy': {
-      const { default: fastProxy } = await import('fast-proxy')
-      const forwarder = fastProxy({ base: target, undici: { connections: 64, pipelining: 1 } })
-      const options: Parameters<typeof forwarder.proxy>[3] = {
-        rewriteRequestHeaders: (request, headers) => ({ ...headers, host: request.headers.host ?? '' }),
-      }
-      return http
-        .createServer((request, response) => forwarder.proxy(request, response, request.url ?? '/', options))
-        .listen(Number(port), '127.0.0.1')
-    }
     case 'http-proxy': {
       const { default: library } = await import('http-proxy')
       const proxy = library.createProxyServer({ target, xfwd: true, agent, ws: true })

@@ -74,7 +74,6 @@ export const conformancePeers: readonly ConformancePeer[] = [
         return ['varnishd', ['-F', '-n', work, '-a', `127.0.0.1:${place.port}`, '-f', path, '-s', 'malloc,16m', '-T', 'none']]
       }),
   },
-  nodePeer('fast-proxy'),
   nodePeer('@fastify/http-proxy'),
   nodePeer('http-proxy'),
   nodePeer('http-proxy-3'),
