@@ -232,7 +232,9 @@ async function catchCanaries(chosen: readonly Registration[], { seed, jobs }: Se
       onFinding: (assignment, fault) => void caught.set(nameOf(assignment), fault),
       onRegression: () => {},
       onDone: (assignment, outcomes) => {
-        const fault = caught.get(nameOf(assignment))
+        const found = caught.get(nameOf(assignment))
+        // A thread that was starved before its first input has shown nothing.
+        const fault = found?.name === 'Hang' && outcomes.every(({ runs }) => runs === 0) ? undefined : found
         const { bug } = find(assignment.target).canaries[assignment.canary!]!
         display.remove(nameOf(assignment))
         display.say(`${assignment.target}: ${bug}: ${fault === undefined ? 'NOT CAUGHT' : 'caught'}, ${describeOutcomes(outcomes)}`)
