@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createProxy, desyncTable, type CreateProxyOptions, type DesyncKind, type ExchangeSummary, type Proxy } from '../../lib/index.ts'
+import { socketAccess } from './socket-access.ts'
 
 export class ProxyFront implements AsyncDisposable {
   readonly proxy: Proxy
@@ -22,7 +23,7 @@ export class ProxyFront implements AsyncDisposable {
   }
 
   static async start(options: CreateProxyOptions): Promise<ProxyFront> {
-    const proxy = createProxy(options)
+    const proxy = createProxy({ ...socketAccess, ...options })
     const { address } = await proxy.listen('127.0.0.1:0')
     return new ProxyFront(proxy, Number(address.slice(address.lastIndexOf(':') + 1)))
   }

@@ -7,6 +7,7 @@ import type { TestContext } from 'node:test'
 import { createProxy, type CreateProxyOptions, type ExchangeSummary, type PoolStats, type Proxy } from '../../lib/index.ts'
 import { until } from './patience.ts'
 import { RawClient } from './raw-client.ts'
+import { socketAccess } from './socket-access.ts'
 
 export interface StartOptions extends CreateProxyOptions {
   /** Where to listen. Default: a free port on 127.0.0.1. */
@@ -25,7 +26,7 @@ export class ProxyUnderTest {
 
   /** Destroyed and looked over when the test is over. */
   static async start(t: TestContext, { listen = '127.0.0.1:0', ...options }: StartOptions): Promise<ProxyUnderTest> {
-    const started = new ProxyUnderTest(createProxy(options))
+    const started = new ProxyUnderTest(createProxy({ ...socketAccess, ...options }))
     t.after(() => started.#finish())
     started.address = (await started.proxy.listen(listen)).address
     return started
