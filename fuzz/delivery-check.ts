@@ -66,6 +66,7 @@ export function checkDelivery(run: EngineRun, client: ClientRecord, reader: Refe
     if (tag === undefined || summary === undefined) continue
     const exchange = client.summaries.indexOf(summary)
     const own = arrivals.filter((arrival) => arrival.client === client && arrival.exchange === exchange)
+    if (own.length === 0 && run.upstreams.some(({ hasUnreadArrivals }) => hasUnreadArrivals)) continue
     // What an origin says too much may be on its way when the next request leaves: nobody can tell it from an answer.
     if (own.some(({ isDoubtful }) => isDoubtful)) continue
     const answers = arrivals.find(({ number }) => number === Number.parseInt(tag, 10))

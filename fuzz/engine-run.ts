@@ -96,6 +96,8 @@ export interface UpstreamRecord {
   /** How much of it was written before the proxy was told of a switch of protocols; undefined without one. */
   httpBytes: number | undefined
   readonly arrivals: Arrival[]
+  /** The reference reader gave up: what was written from there on is in no arrival. */
+  hasUnreadArrivals: boolean
   /** All that the origin sent and that was read. */
   delivered: string
   endDelivered: boolean
@@ -256,6 +258,7 @@ export class EngineRun {
       written: '',
       httpBytes: undefined,
       arrivals: [],
+      hasUnreadArrivals: false,
       delivered: '',
       endDelivered: false,
     }
@@ -280,6 +283,7 @@ export class EngineRun {
     } catch (error) {
       // Whoever judges what was written judges this too.
       if (!(error instanceof ReferenceFault)) throw error
+      record.hasUnreadArrivals = true
     }
     for (const message of reader.messages.slice(record.arrivals.length)) {
       const client = this.clients[this.#plan.clientOf?.(message) ?? 0]!
