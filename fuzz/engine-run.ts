@@ -277,7 +277,7 @@ export class EngineRun {
 
   #onUpstreamWrite(record: UpstreamRecord, reader: ReferenceReader, text: string): void {
     record.written += text
-    if (record.httpBytes !== undefined) return
+    if (record.httpBytes !== undefined || record.hasUnreadArrivals) return
     try {
       reader.push(text)
     } catch (error) {
