@@ -29,6 +29,21 @@ for (const kind of [
 const COLON_SPACE = ': '
 const CRLF = '\r\n'
 
+/** The Via lines of one pseudonym: nearly every head ends in the same one, and a string that is there already costs nothing to make. */
+let viaName = ''
+let viaLine10 = ''
+let viaLine11 = ''
+
+function viaLine(via: string, minorVersion: number): string {
+  if (via === '') return ''
+  if (via !== viaName) {
+    viaName = via
+    viaLine10 = 'Via: 1.0 ' + via + CRLF
+    viaLine11 = 'Via: 1.1 ' + via + CRLF
+  }
+  return minorVersion === 1 ? viaLine11 : viaLine10
+}
+
 /** What changes from hop to hop in a request. */
 export interface RequestEncoding {
   /** Value of a Via field to add, '' for none. */
@@ -84,8 +99,9 @@ export function encodeRequestHead(head: RequestHead, encoding: RequestEncoding):
       text += (encoding.acceptsTrailers ? 'Connection: Upgrade, TE' : 'Connection: Upgrade') + CRLF + 'Upgrade: ' + encoding.upgrade + CRLF
     if (encoding.acceptsTrailers) text += 'TE: trailers' + CRLF
   }
-  if (encoding.via !== '') text += 'Via: 1.' + (head.minorVersion === 1 ? '1 ' : '0 ') + encoding.via + CRLF
-  return text + encoding.forwarded + CRLF
+  text += viaLine(encoding.via, head.minorVersion)
+  if (encoding.forwarded !== '') text += encoding.forwarded
+  return text + CRLF
 }
 
 /** The line that takes the place of a field, '' to drop it, undefined to leave it. */
@@ -165,8 +181,7 @@ export function encodeResponseHead(head: ResponseHead, encoding: ResponseEncodin
   if (encoding.framing === 'chunked') text += 'Transfer-Encoding: chunked' + CRLF
   if (encoding.date !== '' && !head.has(FieldKind.DATE)) text += 'Date: ' + encoding.date + CRLF
   if (encoding.connection !== '') text += 'Connection: ' + encoding.connection + CRLF
-  if (encoding.via !== '') text += 'Via: 1.' + (head.minorVersion === 1 ? '1 ' : '0 ') + encoding.via + CRLF
-  return text + CRLF
+  return text + viaLine(encoding.via, head.minorVersion) + CRLF
 }
 
 function responseLine(head: ResponseHead, kind: FieldKind, encoding: ResponseEncoding): string | undefined {

@@ -144,14 +144,12 @@ export function writeTo(handle: StreamHandle, data: string | Buffer, owner: Writ
   const { WriteWrap, streamBaseState, kLastWriteWasAsync, kLastWriteErr } = stream
   const given = handleMakesRequest ? null : (spare ?? prepare(new WriteWrap()))
   spare = undefined
-  if (given !== null) given.handle = handle
   const answer = typeof data === 'string' ? handle.writeLatin1String(given, data) : handle.writeBuffer(given, data)
   let request = given
   if (typeof answer !== 'number') {
     const status = streamBaseState[kLastWriteErr!]!
     if (status !== 0) return systemError(status, 'write')
     request = prepare(answer)
-    request.handle = handle
     if (typeof answer.writeStatus === 'number') return answer.writeStatus < 0 ? systemError(answer.writeStatus, 'write') : undefined
   } else if (answer !== 0) return systemError(answer, 'write')
   else if (request === null) return undefined
@@ -159,6 +157,7 @@ export function writeTo(handle: StreamHandle, data: string | Buffer, owner: Writ
     spare = request
     return undefined
   }
+  request.handle = handle
   request.owner = owner
   request.buffer = data
   return 'queued'
