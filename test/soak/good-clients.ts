@@ -12,7 +12,7 @@ const kib = 1_024
 const mib = 1_024 * kib
 
 /** What a good client has begun takes a second or two; a machine that is busy otherwise is given more. */
-const finishMsMax = 30_000
+const finishMsMax = 20_000
 
 interface Session {
   readonly name: string

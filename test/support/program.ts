@@ -27,12 +27,19 @@ export interface CommandResult {
   readonly stderr: string
 }
 
-/** A program that hangs is ended: its exit code is null then. */
 const commandMsMax = 60_000
 
-/** Runs a program to its end. `input` is what it gets on standard input, piece by piece. */
-export async function runCommand(name: string, args: readonly string[], input: readonly (string | Buffer)[] = []): Promise<CommandResult> {
-  const child = spawn(findProgram(name) ?? name, args, { stdio: ['pipe', 'pipe', 'pipe'], timeout: commandMsMax, killSignal: 'SIGKILL' })
+/**
+ * Runs a program to its end. `input` is what it gets on standard input, piece by piece. A program that is not done after `msMax` is taken for one that
+ * hangs and is ended: its exit code is null then.
+ */
+export async function runCommand(
+  name: string,
+  args: readonly string[],
+  input: readonly (string | Buffer)[] = [],
+  msMax = commandMsMax,
+): Promise<CommandResult> {
+  const child = spawn(findProgram(name) ?? name, args, { stdio: ['pipe', 'pipe', 'pipe'], timeout: msMax, killSignal: 'SIGKILL' })
   const stdout: Buffer[] = []
   const stderr: Buffer[] = []
   child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk))
