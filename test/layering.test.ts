@@ -10,14 +10,15 @@ import { blankComments, listFiles, readText } from './support/source-tree.ts'
 /** From the top down. Folders on one line are neighbours and do not import each other. */
 const layers: readonly (readonly string[])[] = [
   ['lib/cli'],
-  ['lib/conformance'],
+  ['lib/conformance', 'lib/config', 'lib/admin'],
   ['lib/index.ts'],
   ['lib/workers'],
   ['lib/proxy.ts'],
   ['lib/origin', 'lib/downstream'],
   ['lib/exchange'],
+  ['lib/policy'],
   ['lib/upstream'],
-  ['lib/route'],
+  ['lib/limit', 'lib/route'],
   ['lib/observe'],
   ['lib/net'],
   ['lib/core'],

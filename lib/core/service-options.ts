@@ -1,0 +1,211 @@
+/**
+ * What is configured beyond the engine itself: listeners, routes, groups of upstream servers, limits of rates, the admin listener. Complete
+ * and checked, plain data that survives a message to a worker: lib/config makes it from a file, and a user of the library may write it.
+ * Durations are milliseconds, sizes bytes, addresses as on the command line. Optional members are off when they are not there.
+ */
+import type { DesyncLimits, ForwardedMode, Limits, PoolLimits, Timeouts } from './options.ts'
+
+/** `raw` alters nothing but hop-by-hop fields and framing; `edge` is for a proxy that is open to the internet. */
+export type Profile = 'raw' | 'edge'
+
+export interface ServiceOptions {
+  readonly listeners: readonly ListenerOptions[]
+  /** By name. */
+  readonly groups: Readonly<Record<string, GroupOptions>>
+  readonly routes: readonly RouteOptions[]
+  /** By name; routes and listeners refer to them. */
+  readonly rateLimits: Readonly<Record<string, RateLimitOptions>>
+  readonly rateLimitStore?: RateLimitStoreOptions
+}
+
+export interface ListenerOptions {
+  readonly address: string
+  readonly profile: Profile
+  readonly timeouts?: Partial<Timeouts>
+  readonly limits?: Partial<Limits>
+  readonly forwarded?: ForwardedMode
+  /** Networks in CIDR notation whose X-Forwarded-* and Forwarded fields are believed. */
+  readonly trustedProxies: readonly string[]
+  /** Names of routes; none: all. */
+  readonly routes?: readonly string[]
+  readonly rateLimits: readonly string[]
+  /** Connections of one client address at a time, 0 = no limit. */
+  readonly connectionsPerClient: number
+  /** Bytes of a request body, 0 = no limit; 413. */
+  readonly requestBodyBytes: number
+}
+
+/** How a value is compared: exactly one member. */
+export type ValueMatch =
+  | { readonly exact: string }
+  | { readonly prefix: string }
+  | { readonly pattern: string }
+  | { readonly present: boolean }
+
+export interface RouteMatch {
+  /** `example.com` or `*.example.com`. None: any host. */
+  readonly hosts: readonly string[]
+  /** Exactly one kind; a pattern is a regular expression for the whole path. None: any path. */
+  readonly path?: { readonly exact: string } | { readonly prefix: string } | { readonly pattern: string }
+  readonly methods: readonly string[]
+  /** By field name in lower case. */
+  readonly headers: Readonly<Record<string, ValueMatch>>
+}
+
+export interface RouteOptions {
+  readonly name: string
+  readonly match: RouteMatch
+  readonly action: RouteAction
+  readonly rewrite?: { readonly prefix: string }
+  readonly requestHeaders: FieldEdits
+  readonly responseHeaders: FieldEdits
+  /** Response fields that protect browsers; the listener's profile decides when it is not given. */
+  readonly securityHeaders?: boolean
+  /** Only the timers of one exchange and its upstream: not those of the client's connection. */
+  readonly timeouts?: Partial<Timeouts>
+  readonly requestBodyBytes?: number
+  readonly retry?: RetryOptions
+  readonly rateLimits: readonly string[]
+  /** CIDR networks. Denied wins; with an allow list, who is not in it is denied. 403. */
+  readonly allow: readonly string[]
+  readonly deny: readonly string[]
+  readonly mirror?: { readonly group: string; /** From 0 to 1. */ readonly share: number }
+  /** By rule id, for the rules where a looser action is safe. */
+  readonly rules: Readonly<Record<string, 'reject' | 'warn'>>
+}
+
+export type RouteAction =
+  | { readonly kind: 'proxy'; readonly group: string }
+  | {
+      readonly kind: 'redirect'
+      readonly status: 301 | 302 | 303 | 307 | 308
+      /** May contain {host}, {path} and {query}. */ readonly location: string
+    }
+  | { readonly kind: 'answer'; readonly status: number; readonly contentType: string; readonly body: string }
+
+/** Applied in this order: remove, set (replaces what is there), add. */
+export interface FieldEdits {
+  readonly remove: readonly string[]
+  readonly set: Readonly<Record<string, string>>
+  readonly add: Readonly<Record<string, string>>
+}
+
+export interface RetryOptions {
+  /** Servers tried after the first. */
+  readonly attempts: number
+  /** 'connect': nothing was sent; 'closed': a connection that ended without a response; or a status, for idempotent methods. */
+  readonly on: readonly ('connect' | 'closed' | 'timeout' | number)[]
+  /** Retries may be at most this share of the exchanges of the group, beyond `budgetMin` at a time. */
+  readonly budget: number
+  readonly budgetMin: number
+}
+
+export type Balance = 'round-robin' | 'least-connections' | 'power-of-two' | 'hash' | 'sticky'
+
+export interface ServerOptions {
+  /** `host:port`, `unix:path`, or `srv:_service._proto.name`. */
+  readonly address: string
+  readonly weight: number
+  /** Used when no other server of the group can be. */
+  readonly backup: boolean
+}
+
+export interface GroupOptions {
+  readonly servers: readonly ServerOptions[]
+  readonly balance: Balance
+  /** For 'hash'. */
+  readonly hashOn: { readonly kind: 'client' } | { readonly kind: 'header' | 'cookie'; readonly name: string }
+  /** For 'sticky': name of the cookie that we set. */
+  readonly stickyCookie: string
+  /** How long a server that is new or back gets less than its share, 0 = not at all. */
+  readonly slowStartMs: number
+  /** With fewer than this share of servers usable, health is not looked at. From 0 (never) to 1. */
+  readonly panicShare: number
+  /** Each address of a name is a server of its own. */
+  readonly resolveAll: boolean
+  readonly health?: HealthOptions
+  readonly outlier?: OutlierOptions
+  readonly breaker?: BreakerOptions
+  /** 'preserve' sends the client's Host; another text is the Host that is sent. */
+  readonly host: string
+  readonly pool?: Partial<PoolLimits>
+  readonly timeouts?: Partial<Timeouts>
+  readonly desync?: Partial<DesyncLimits>
+}
+
+export interface HealthOptions {
+  readonly kind: 'http' | 'tcp'
+  readonly path: string
+  readonly host: string
+  readonly intervalMs: number
+  readonly timeoutMs: number
+  readonly rise: number
+  readonly fall: number
+  /** Inclusive ranges, such as [200, 399]. */
+  readonly statuses: readonly (readonly [number, number])[]
+  /** Has to be part of the body; '' = not looked at. */
+  readonly body: string
+}
+
+export interface OutlierOptions {
+  /** Failures in a row. */
+  readonly consecutive: number
+  /** Share of failures among at least `requests` in `windowMs`. */
+  readonly failureShare: number
+  readonly requests: number
+  readonly windowMs: number
+  /** First time out; doubled each time up to `ejectMaxMs`. */
+  readonly ejectMs: number
+  readonly ejectMaxMs: number
+  /** Share of the servers that may be out at a time. */
+  readonly ejectShareMax: number
+}
+
+/** The group answers 503 at once instead of adding to what is too much. */
+export interface BreakerOptions {
+  readonly exchanges: number
+  readonly waiting: number
+  readonly retries: number
+}
+
+export type RateLimitKey = { readonly kind: 'client' | 'route' | 'all' } | { readonly kind: 'header'; readonly name: string }
+
+export interface RateLimitOptions {
+  /** So many in `perMs`, and `burst` at once. */
+  readonly requests: number
+  readonly perMs: number
+  readonly burst: number
+  readonly key: RateLimitKey
+  /** IPv6 addresses count by this prefix. */
+  readonly ipv6Prefix: number
+  /** Across machines, by the store. */
+  readonly shared: boolean
+}
+
+export interface RateLimitStoreOptions {
+  /** redis://[user:password@]host:port[/db] */
+  readonly url: string
+  readonly deadlineMs: number
+  /** When the store is slow or gone: count here, let all through, or refuse all. */
+  readonly onError: 'local' | 'open' | 'closed'
+  readonly prefix: string
+}
+
+export interface AdminOptions {
+  readonly address: string
+  /** For whatever changes state; '' = nothing can be changed. */
+  readonly token: string
+  /** An address that is not loopback has to be meant. */
+  readonly public: boolean
+}
+
+export interface AccessLogSettings {
+  /** A path, '-' for standard output, or `unix:path` of a socket that takes lines. */
+  readonly destination: string
+  readonly format: 'json' | 'combined' | 'template'
+  readonly template: string
+  /** From 0 to 1; what ended other than well is always logged. */
+  readonly sample: number
+  /** Names of query parameters whose values are not logged; '*' for all. */
+  readonly redactQuery: readonly string[]
+}
