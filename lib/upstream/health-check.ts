@@ -2,7 +2,7 @@
  * One question to one server: does it take a connection, and does it answer as it should? On a connection of its own, with our parser. However the
  * server behaves, it ends in time and has kept at most `bodyBytesMax` of what was said. It owns its socket, its parser and its deadline.
  */
-import { MessageParser, ParseError, type MessageHandler, type ResponseHead } from '../../native-free-parser/index.ts'
+import { MessageParser, ParseError, type MessageHandler, type ResponseContext, type ResponseHead } from '../../native-free-parser/index.ts'
 import { ProxyError } from '../core/errors.ts'
 import type { Address } from '../core/options.ts'
 import type { HealthOptions } from '../core/service-options.ts'
@@ -21,7 +21,7 @@ export interface CheckResult {
 
 /** Of an answer so many bytes are searched for the text that has to be in it. */
 const bodyBytesMax = 65_536
-const answerToGet = Object.freeze({ toHead: false, offered: Object.freeze([]) as readonly string[] })
+const answerToGet: ResponseContext = Object.freeze({ toHead: false, offered: Object.freeze([]) })
 
 /** The request of a check. `host`: for when the options name none. Throws ProxyError ERR_EPROXY_OPTION for what cannot stand in a request. */
 export function formatCheckRequest({ path, host: givenHost }: HealthOptions, host: string): string {
