@@ -147,11 +147,11 @@ test('load is counted while exchanges last, by server and in all', () => {
   const held = Array.from({ length: 4 }, () => stage.group.pick([], '', false)!)
   assert.deepEqual([stage.server(a).active, stage.server(b).active, stage.group.active], [2, 2, 4])
   const [first] = held
-  for (const server of held.filter((server) => server === first)) stage.group.leave(server, false)
+  for (const one of held.filter((server) => server === first)) stage.group.leave(one, false)
   // What is idle now is chosen until it has as much as the other.
   assert.equal(stage.names(3), first!.name === a ? 'aaa' : 'bbb')
   assert.throws(() => stage.group.leave(first!, false), /left that nobody has/)
-  for (const server of held.filter((server) => server !== first)) stage.group.leave(server, false)
+  for (const one of held.filter((server) => server !== first)) stage.group.leave(one, false)
   assert.equal(stage.group.stats[a]!.exchangesTotal + stage.group.stats[b]!.exchangesTotal, 7)
   stage.end()
 })
@@ -392,7 +392,7 @@ test('a server that is in the old and the new list keeps what is known of it, an
   // Without checks and without outliers there is nothing left that speaks against them.
   stage.group.update(stage.rows([a, b]), plainBalancing)
   assert.deepEqual(stage.events(), [`${b} back`, `${c} draining`, `${c} drained`])
-  assert.deepEqual([...stage.names(2)].toSorted(), ['a', 'b'])
+  assert.match(stage.names(2), /ab|ba/)
   stage.end()
 })
 
