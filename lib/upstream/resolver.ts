@@ -74,6 +74,7 @@ const failureMs = 1_000
 /** How often the hosts file is looked at for changes. */
 const hostsCheckMs = 5_000
 const nameLengthMax = 253
+const ttlsToldMax = 256
 /** Labels of RFC 1035 section 2.3.1, and `_`, which names of containers and services contain; one dot at the end (RFC 1034 section 3.1). */
 const namePattern = /^(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?$/
 const localhostPattern = /(?:^|\.)localhost$/
@@ -337,7 +338,11 @@ function decideVerdict(name: string, outcome4: Outcome | undefined, outcome6: Ou
   if (records4.length + records6.length > 0) {
     const addresses = [...records4.map(({ address }) => toAddress(address, 4)), ...records6.map(({ address }) => toAddress(address, 6))]
     // Half an answer serves, but only for the shortest time: the missing half may be the one that can be reached.
-    const ttl = outage.length > 0 ? 0 : Math.min(...[...records4, ...records6].map((record) => record.ttl))
+    // node tells the TTL of the first 256 records of a family, and undefined behind them.
+    const ttl =
+      outage.length > 0
+        ? 0
+        : Math.min(...[...records4.slice(0, ttlsToldMax), ...records6.slice(0, ttlsToldMax)].map((record) => record.ttl))
     return { kind: 'addresses', addresses: Object.freeze(addresses), ttlMs: ttl * 1000 }
   }
   const cause = outage.find((outcome) => outcome?.error && outcome.error.code !== TIMEOUT)?.error

@@ -54,6 +54,16 @@ describe('answers', () => {
     assert.deepEqual(server.asked, [])
   })
 
+  test('an answer of very many addresses is kept for its TTL, as any other', async (t) => {
+    const addresses = Array.from({ length: 300 }, (_, index) => `10.1.${index >> 7}.${index & 127}`)
+    const server = await startNameServer(t, zone(addresses, [], 30))
+    const { resolver, clock } = makeResolver(t, server)
+    assert.equal((await resolver.resolve('app.test')).length, 300)
+    clock.now += 29_999
+    assert.equal(resolver.lookupCached('app.test')?.length, 300)
+    assert.equal(resolver.queriesPending, 0)
+  })
+
   test('IPv4 addresses come first, also when IPv6 was answered first', async (t) => {
     const records = zone(['10.0.0.1', '10.0.0.2'], ['2001:db8::1'])
     let held: Reply = []
