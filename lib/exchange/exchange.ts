@@ -5,16 +5,19 @@
  */
 import { BodyKind, encodeTrailers, FieldKind, lastChunk, ParseError } from '../../native-free-parser/index.ts'
 import type { RequestHead, ResponseContext, ResponseHead, RuleId, TrailerSection } from '../../native-free-parser/index.ts'
-import { assert, contradiction } from '../core/assert.ts'
+import { contradiction } from '../core/assert.ts'
 import { errorTable, type ExchangeErrorCode, type ProxyError } from '../core/errors.ts'
 import type { ProxyConfig } from '../core/options.ts'
 import { Deadline, type DeadlineOwner } from '../core/timers.ts'
 import { HoldReason } from '../net/hold.ts'
 import type { ExchangeSummary } from '../observe/exchange-summary.ts'
 import { encodeLocalResponse, type LocalResponse } from '../policy/local-response.ts'
+import type { RetryPolicy } from '../policy/retry.ts'
+import type { Route } from '../policy/route.ts'
 import type { ConnectionUser, UpstreamConnection, UpstreamLoss } from '../upstream/connection.ts'
 import type { UpstreamGroup } from '../upstream/group.ts'
 import { Waiter, type Pool } from '../upstream/pool.ts'
+import type { RetryReason } from '../upstream/retry-budget.ts'
 import { nobody, type AfterExchange, type ClientSide } from './client-side.ts'
 import type { ExchangeEnvironment } from './environment.ts'
 import { forwardRequest, isIdempotent, readMaxForwards, readUpgrade, refuseLoop, type ForwardOptions } from './forward-request.ts'
@@ -119,20 +122,31 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #pool: Pool | undefined
   #upstream: UpstreamConnection | undefined
   #tried = noTries
-  #lastFailure: ProxyError | undefined
-  #retried = false
+  #retry: RetryPolicy | undefined
+  /** The one attempt after a pooled connection that was closed already has been made. */
+  #hasMetStale = false
+  /** It has a place in the group's budget. */
+  #isRetrying = false
+  /** Where the request goes next: the response that is coming in is thrown away. */
+  #next: Pool | undefined
   /** Encoded and not yet given to a connection. */
   readonly #pending: (string | Buffer)[] = []
   #requestHead = ''
   #requestTail = ''
-  /** What was sent, for one retry, while `#canReplay`: the first piece, which is mostly the only one, and the others. */
+  /** What was sent, for a retry, while `#canReplay`: the first piece, which is mostly the only one, and the others. */
   #replayFirst: string | Buffer = ''
   readonly #replayRest: (string | Buffer)[] = []
   #replayBytes = 0
   #canReplay = false
   #discardedBytes = 0
+  /** What is sent, and where a copy of it goes: `#copy` is undefined when there is none. */
+  #mirror: Route['mirror']
+  #copy: (string | Buffer)[] | undefined
+  #copyBytes = 0
 
   // The way back.
+  /** An interim response was relayed, or is about to be. */
+  #hasInterim = false
   /** The final head has been handed to the client's connection. */
   #responseBegun = false
   #responseHead = ''
@@ -215,8 +229,9 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#persists = false
     this.#isLast = false
     this.#tried = noTries
-    this.#lastFailure = undefined
-    this.#retried = false
+    this.#hasMetStale = false
+    this.#isRetrying = false
+    this.#hasInterim = false
     this.#requestHead = ''
     this.#requestTail = ''
     this.#replayBytes = 0
@@ -273,10 +288,18 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     const { group } = route
     if (group === undefined) return this.#answerWith(route.answer!(head), false)
     this.#group = group
+    group.retries.begin()
+    this.#retry = route.retry
     const offered = readUpgrade(head)
     this.#requestHead = forwardRequest(head, this.#describeForwarding(config, group), offered, maxForwards)
     this.#context = responseContext(head.method === 'HEAD', offered)
     this.#canReplay = isIdempotent(head.method)
+    // What may become another protocol has no copy: nobody could go on with it.
+    if (route.mirror !== undefined && offered.length === 0 && route.mirror.group.mirror.takes(route.mirror.share)) {
+      this.#mirror = route.mirror
+      this.#copy = []
+      this.#copyBytes = 0
+    }
     this.#acquire(false)
   }
 
@@ -308,15 +331,19 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       case ExchangeState.WAITING: {
         const tail = this.#request === 'complete' ? this.#requestTail : ''
         // What waits for a connection, or may have to be sent again, is a copy.
-        const place = this.#upstream === undefined || this.#canReplay ? 'kept' : this.#client.socket.owns(bytes) ? 'here' : 'lent'
+        const isKept = this.#upstream === undefined || this.#canReplay || this.#copy !== undefined
+        const place = isKept ? 'kept' : this.#client.socket.owns(bytes) ? 'here' : 'lent'
         const data = batch.encode(this.#requestHead, bytes, this.#isChunked, tail, place)
         this.#requestHead = ''
         if (this.#request === 'complete') this.#requestTail = ''
         if (data.length === 0) return
-        if (this.#upstream !== undefined) return this.#send(data)
-        this.#pending.push(data)
-        // A client whose request is complete is read on: that is how its leaving is noticed.
-        if (this.#request === 'open') this.#client.hold.hold(HoldReason.NO_SINK)
+        if (this.#upstream !== undefined) this.#send(data)
+        else {
+          this.#pending.push(data)
+          // A client whose request is complete is read on: that is how its leaving is noticed.
+          if (this.#request === 'open') this.#client.hold.hold(HoldReason.NO_SINK)
+        }
+        if (this.#copy !== undefined) this.#addToCopy(data)
         return
       }
       case ExchangeState.DISCARDING:
@@ -395,20 +422,24 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   override onConnectionFailed(error: ProxyError): void {
-    this.#lastFailure = error
-    this.#tried = [...this.#tried, this.#pool!]
-    if (this.#tried.length >= this.#config.pool.attempts) return this.#fail(error.code as ExchangeErrorCode)
-    this.#acquire(false)
+    const next = this.#retry!.onConnect ? this.#findAnother() : undefined
+    if (next === undefined) return this.#fail(error.code as ExchangeErrorCode, undefined, error.message)
+    this.#acquireFrom(next, false, 'connect')
   }
 
   // From the upstream connection
 
   onResponseHead(head: ResponseHead): void {
     if (head.isInterim) {
+      this.#hasInterim = true
       // RFC 9110 section 15.2: a 1.0 client knows no interim responses.
       if (this.#minorVersion === 1) this.#responseHead += forwardInterim(head)
       if (head.status === 100) this.#goOn()
       return
+    }
+    if (this.#retry!.statuses !== undefined && this.#retry!.statuses.has(head.status) && this.#mayRepeat()) {
+      this.#next = this.#findAnother()
+      if (this.#next !== undefined) return
     }
     const { wheel } = this.#environment
     const config = this.#config
@@ -461,6 +492,14 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
 
   onUpstreamTurnEnd(bytes: Buffer): void {
     const upstream = this.#upstream!
+    if (this.#next !== undefined) {
+      this.#upstream = undefined
+      upstream.hold.free(HoldReason.SINK_FULL)
+      // One that is over with this read leaves its connection in order; for the rest of another nobody waits.
+      if (this.#response === 'complete' && this.#request === 'complete') this.#pool!.release(upstream)
+      else upstream.terminate()
+      return this.#repeat(this.#next, false, 'status')
+    }
     const batch = this.#environment.responseBatch
     const data = batch.encode(
       this.#responseHead,
@@ -504,7 +543,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
         offset: fault.offset,
       })
     }
-    if (this.#shouldRetry(connection, code)) return this.#retry()
+    if (this.#repeatAfterLoss(connection, code)) return
     this.#fail(code, undefined, fault?.message ?? cause?.message)
   }
 
@@ -553,15 +592,21 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     return this.#id
   }
 
-  /** Takes a connection from the pool whose turn it is, or waits for one. */
+  /** Asks the server whose turn it is. */
   #acquire(fresh: boolean): void {
-    const { wheel } = this.#environment
     const pool = this.#group!.pick(this.#tried)
-    if (pool === undefined) {
-      assert(this.#lastFailure !== undefined, 'no server to try, and none failed')
-      return this.#fail(this.#lastFailure.code as ExchangeErrorCode, undefined, this.#lastFailure.message)
+    // A group whose servers DNS tells may have none.
+    if (pool === undefined) return this.#fail('ERR_EPROXY_DNS_FAILED')
+    this.#acquireFrom(pool, fresh, undefined)
+  }
+
+  /** Takes a connection from the pool, or waits for one. */
+  #acquireFrom(pool: Pool, fresh: boolean, reason: RetryReason | undefined): void {
+    const { wheel } = this.#environment
+    if (reason !== undefined) {
+      this.#retries++
+      this.#group!.retries.count(reason)
     }
-    if (this.#tried.length > 0) this.#retries++
     this.#pool = pool
     this.#upstreamName = pool.name
     let connection: UpstreamConnection | undefined
@@ -584,7 +629,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #attach(connection: UpstreamConnection): void {
     this.#to(ExchangeState.RUNNING)
     this.#upstream = connection
-    connection.assign(this)
+    connection.assign(this, this.#config.timeouts)
     connection.expect(this.#context)
     if (this.#mayLeaveRest) {
       connection.reservedFor = this.#client
@@ -607,10 +652,10 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     if (this.#request === 'complete' || this.#awaitsContinue) this.#upstream!.awaitResponse()
   }
 
-  /** Keeps what is sent on a connection that may turn out to be closed already, as far as there is room. */
+  /** Keeps what is sent, as far as there is room, where it may have to be sent again: at least while the connection may turn out to be closed already. */
   #remember(data: string | Buffer): void {
     this.#replayBytes += data.length
-    this.#canReplay = this.#reused && this.#replayBytes <= this.#config.limits.replayBytes
+    this.#canReplay = (this.#reused || this.#retry!.keepsRequest) && this.#replayBytes <= this.#config.limits.replayBytes
     if (!this.#canReplay) this.#forgetReplay()
     else if (this.#replayFirst === '') this.#replayFirst = data
     else this.#replayRest.push(data)
@@ -621,24 +666,84 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     if (this.#replayRest.length > 0) this.#replayRest.length = 0
   }
 
-  /**
-   * A pooled connection that the server has closed at the same moment: RFC 9112 section 9.3.1 allows to send again what is idempotent,
-   * once, as long as nothing of a response has come.
-   */
-  #shouldRetry(connection: UpstreamConnection, code: ExchangeErrorCode): boolean {
-    return code === 'ERR_EPROXY_UPSTREAM_CLOSED' && this.#canReplay && !this.#retried && connection.uses > 1 && !connection.responseBegun
+  /** RFC 9110 section 9.2.2: an idempotent request, all of which is still at hand; and nobody has seen anything of an answer. */
+  #mayRepeat(): boolean {
+    return this.#canReplay && !this.#hasInterim
   }
 
-  #retry(): void {
-    this.#retried = true
-    this.#retries++
-    this.#canReplay = false
+  /** Gives up the server of this attempt. Another one, when the route, the group and its budget have one left. */
+  #findAnother(): Pool | undefined {
+    const { servers, share, minimum } = this.#retry!
+    this.#tried = [...this.#tried, this.#pool!]
+    if (this.#tried.length >= servers) return undefined
+    const next = this.#group!.pick(this.#tried)
+    if (next === undefined || this.#isRetrying) return next
+    if (!this.#group!.retries.admit(share, minimum)) return undefined
+    this.#isRetrying = true
+    return next
+  }
+
+  /** Sends the request again where that is safe, and there is somewhere to send it. */
+  #repeatAfterLoss(connection: UpstreamConnection, code: ExchangeErrorCode): boolean {
+    if (this.#next !== undefined) {
+      // The response that was to be thrown away ended early: it need not be.
+      this.#repeat(this.#next, false, 'status')
+      return true
+    }
+    if (!this.#mayRepeat()) return false
+    if (code === 'ERR_EPROXY_UPSTREAM_CLOSED' && !this.#hasMetStale && connection.uses > 1) {
+      // RFC 9112 section 9.3.1: the server has closed a pooled connection at the same moment, which says nothing about the server.
+      this.#hasMetStale = true
+      const pool = this.#group!.pick(this.#tried)
+      if (pool === undefined) return false
+      this.#repeat(pool, true, 'stale')
+      return true
+    }
+    const reason = this.#lossReason(code)
+    const next = reason === undefined ? undefined : this.#findAnother()
+    if (next === undefined) return false
+    this.#repeat(next, false, reason!)
+    return true
+  }
+
+  #lossReason(code: ExchangeErrorCode): RetryReason | undefined {
+    switch (code) {
+      case 'ERR_EPROXY_UPSTREAM_CLOSED':
+      case 'ERR_EPROXY_RESPONSE_INCOMPLETE':
+        return this.#retry!.onClosed ? 'closed' : undefined
+      case 'ERR_EPROXY_RESPONSE_HEAD_TIMEOUT':
+        return this.#retry!.onTimeout ? 'timeout' : undefined
+      default:
+        return undefined
+    }
+  }
+
+  #repeat(pool: Pool, fresh: boolean, reason: RetryReason): void {
+    this.#next = undefined
+    this.#response = 'open'
+    this.#rule = ''
+    this.#environment.responseBatch.clear()
     this.#pending.push(this.#replayFirst, ...this.#replayRest)
     this.#forgetReplay()
+    this.#replayBytes = 0
     this.#to(ExchangeState.WAITING)
     this.#client.hold.free(HoldReason.SINK_FULL)
     if (this.#request === 'open') this.#client.hold.hold(HoldReason.NO_SINK)
-    this.#acquire(true)
+    this.#acquireFrom(pool, fresh, reason)
+  }
+
+  #addToCopy(data: string | Buffer): void {
+    const { mirror } = this.#mirror!.group
+    const copy = this.#copy!
+    this.#copyBytes += data.length
+    if (this.#copyBytes > this.#config.limits.replayBytes) {
+      this.#copy = undefined
+      return mirror.drop('too-large')
+    }
+    copy.push(data)
+    if (this.#request === 'open') return
+    this.#copy = undefined
+    mirror.send(copy, this.#context)
   }
 
   #settle(): void {
@@ -786,6 +891,12 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#environment.responseBatch.clear()
     if (this.#pending.length > 0) this.#pending.length = 0
     this.#forgetReplay()
+    this.#next = undefined
+    this.#group?.retries.end(this.#isRetrying)
+    if (this.#copy !== undefined) {
+      this.#copy = undefined
+      this.#mirror!.group.mirror.drop('incomplete')
+    }
     this.#pool = undefined
     this.#environment.onExchangeEnd(this)
     const client = this.#client

@@ -3,7 +3,9 @@ import { formatAddress, type Address } from '../core/options.ts'
 import { pickRoundRobin } from '../route/round-robin.ts'
 import type { RequestingClient } from './connection.ts'
 import type { UpstreamEnvironment } from './environment.ts'
+import { Mirror } from './mirror.ts'
 import { Pool, type DesyncStats, type PoolStats } from './pool.ts'
+import { RetryBudget } from './retry-budget.ts'
 
 export interface UpstreamStats extends PoolStats, DesyncStats {}
 
@@ -14,11 +16,15 @@ export class UpstreamGroup {
   /** Its `config` is that of this group. */
   readonly #environment: UpstreamEnvironment
   #isClosed = false
+  readonly retries = new RetryBudget()
+  /** Takes copies of what other groups are asked for. */
+  readonly mirror: Mirror
   /** Servers that are not configured any more, and may have exchanges yet. */
   readonly #leaving = new Set<Pool>()
 
   constructor(addresses: readonly Address[], environment: UpstreamEnvironment) {
     this.#environment = environment
+    this.mirror = new Mirror(this, environment)
     this.update(addresses)
   }
 
