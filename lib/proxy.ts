@@ -8,6 +8,7 @@ import { ParserEngine, type ParserLimits } from '../native-free-parser/index.ts'
 import { desyncTable, zeroDesyncCounts, type DesyncCounts, type DesyncKind } from './core/desync.ts'
 import { ProxyError } from './core/errors.ts'
 import {
+  formatAddress,
   mergeConfig,
   parseListenAddress,
   parseUpstreamAddress,
@@ -16,6 +17,7 @@ import {
   type ProxyConfig,
   type ProxyOptions,
 } from './core/options.ts'
+import type { GroupOptions } from './core/service-options.ts'
 import { systemClock, TimerWheel } from './core/timers.ts'
 import { Spares } from './core/spares.ts'
 import { DownstreamConnection } from './downstream/connection.ts'
@@ -37,7 +39,9 @@ import { encodeLocalResponse } from './policy/local-response.ts'
 import { checkPolicies, makePlainPolicy, makePolicy, parserLimits, sparesMax, type ListenerPolicy } from './policy/policy.ts'
 import type { UpstreamConnection, UseOfConnection } from './upstream/connection.ts'
 import type { UpstreamEnvironment } from './upstream/environment.ts'
-import { UpstreamGroup, type UpstreamStats } from './upstream/group.ts'
+import { Discovery, isService, needsDiscovery } from './upstream/discovery.ts'
+import { UpstreamGroup, type GroupCounts, type UpstreamStats } from './upstream/group.ts'
+import { copiesMax } from './upstream/mirror.ts'
 import { Resolver } from './upstream/resolver.ts'
 
 export interface ProxyEvents {
@@ -96,6 +100,8 @@ export interface ProxyStats {
   readonly parserMemoryBytes: number
   /** By the name of the server; where groups have names, by `group/server`. */
   readonly upstreams: Readonly<Record<string, UpstreamStats>>
+  /** What each group of servers has counted, by its name: '' for the one that has none. */
+  readonly groupsTotal: Readonly<Record<string, GroupCounts>>
   readonly reloadsTotal: number
 }
 
@@ -103,6 +109,10 @@ export interface ProxyStats {
 interface Group {
   readonly group: UpstreamGroup
   readonly environment: UpstreamEnvironment & { config: ProxyConfig; responseLimits: ParserLimits }
+  /** Where DNS tells the servers. */
+  discovery: Discovery | undefined
+  /** What is discovered, to see whether another configuration says the same. */
+  discovered: string
 }
 
 type ListenerEnvironment = DownstreamEnvironment & {
@@ -176,6 +186,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       ttlMinMs: timeouts.dnsTtlMin,
       ttlMaxMs: timeouts.dnsTtlMax,
       staleMs: timeouts.dnsStale,
+      ...(this.#config.nameServers.length > 0 && { servers: this.#config.nameServers }),
     })
     this.#date = new HttpDate(systemClock)
     this.#refusals = new LogBudget(systemClock)
@@ -211,6 +222,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       parserSlots: this.#engine.slotsInUse,
       parserMemoryBytes: this.#engine.memoryBytes,
       upstreams: Object.fromEntries([...this.#groups].flatMap(([name, { group }]) => prefixNames(name, group.stats))),
+      groupsTotal: Object.fromEntries([...this.#groups].map(([name, { group }]) => [name, group.counts])),
       reloadsTotal: this.#reloadsTotal,
     })
   }
@@ -224,6 +236,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     const wanted = parseListenAddress(address)
     if (this.#isDraining) throw new ProxyError('ERR_EPROXY_STATE', 'the proxy is closing')
     await this.#startUpstreams()
+    await Promise.all([...this.#groups.values()].map(({ discovery }) => discovery?.ready))
     const environment = this.#makeEnvironment(address)
     const listener = new Listener(
       address,
@@ -359,7 +372,10 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     if (this.#isClosed) return
     this.#isClosed = true
     this.#onDrained?.()
-    for (const { group } of this.#groups.values()) group.destroy()
+    for (const { group, discovery } of this.#groups.values()) {
+      discovery?.close()
+      group.destroy()
+    }
     for (const group of this.#leaving) group.destroy()
     this.#origin?.destroy()
     this.#resolver.close()
@@ -386,25 +402,54 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
 
   /** Makes the groups of the configuration, or changes those that there are: what they know of their servers stays. */
   #updateGroups(wanted: GroupPlans): void {
-    for (const [name, { config, servers }] of wanted) {
+    for (const [name, plan] of wanted) {
+      const { config, servers } = plan
       const present = this.#groups.get(name)
       if (present === undefined) {
         const environment = this.#makeUpstreamEnvironment(config)
-        this.#groups.set(name, { environment, group: new UpstreamGroup(servers, environment) })
+        const group = { environment, group: new UpstreamGroup(servers, environment), discovery: undefined, discovered: '' }
+        this.#groups.set(name, group)
+        this.#discover(name, group, plan)
         continue
       }
       present.environment.config = config
       present.environment.responseLimits = parserLimits(config.limits, 'response')
+      if (this.#discover(name, present, plan)) continue
       present.group.update(servers)
     }
     for (const group of this.#leaving) if (group.isEmpty) this.#leaving.delete(group)
-    for (const [name, { group }] of this.#groups) {
+    for (const [name, { group, discovery }] of this.#groups) {
       if (wanted.has(name)) continue
+      discovery?.close()
       this.#groups.delete(name)
       // Exchanges that run in it may end in it.
       group.close()
       this.#leaving.add(group)
     }
+  }
+
+  /** Has DNS tell the servers of a group, where that is wanted; until it has, the group keeps those that it has. Returns whether it does. */
+  #discover(name: string, group: Group, { config, discovered }: GroupPlan): boolean {
+    const key = discovered === undefined ? '' : JSON.stringify(discovered)
+    if (key === group.discovered) return key !== ''
+    group.discovery?.close()
+    group.discovery = undefined
+    group.discovered = key
+    if (discovered === undefined) return false
+    const { servers, resolveAll } = discovered
+    group.discovery = new Discovery(servers, resolveAll, {
+      clock: systemClock,
+      resolver: this.#resolver,
+      absentMs: config.timeouts.dnsStale,
+      onServers: (found) => {
+        group.group.update(found.map(({ address }) => address))
+        this.#logger.info({ group: name, servers: found.map(({ address }) => formatAddress(address)) }, 'servers of a group')
+      },
+      onFailure: (host, error, kept) =>
+        this.#logger.warn({ group: name, host, kept, err: error }, 'servers of a group are not to be had from DNS'),
+      onFault: (error) => this.#onFault(error),
+    })
+    return true
   }
 
   #makeUpstreamEnvironment(config: ProxyConfig): Group['environment'] {
@@ -604,28 +649,41 @@ const silentHandler: SocketHandler = {
   onFault: () => {},
 }
 
+interface GroupPlan {
+  readonly config: ProxyConfig
+  /** Those that are known at once. */
+  readonly servers: readonly Address[]
+  /** What DNS tells. */
+  readonly discovered: Pick<GroupOptions, 'servers' | 'resolveAll'> | undefined
+}
+
 /** What the groups of a configuration are to be, before any of them is touched. By name; '' is the name of the one that has none. */
-type GroupPlans = ReadonlyMap<string, { readonly config: ProxyConfig; readonly servers: readonly Address[] }>
+type GroupPlans = ReadonlyMap<string, GroupPlan>
 
 /** Throws ProxyError ERR_EPROXY_OPTION. `addresses`: the servers of a configuration without named groups. */
 function planGroups(config: ProxyConfig, addresses: readonly Address[]): GroupPlans {
-  if (config.service === undefined) return new Map([['', { config, servers: addresses }]])
-  return new Map(
-    Object.entries(config.service.groups).map(([name, options]) => [
-      name,
-      { config: mergeConfig(config, options), servers: options.servers.map(({ address }) => parseUpstreamAddress(address)) },
-    ]),
-  )
+  if (config.service === undefined) return new Map([['', { config, servers: addresses, discovered: undefined }]])
+  return new Map(Object.entries(config.service.groups).map(([name, options]) => [name, planGroup(mergeConfig(config, options), options)]))
+}
+
+function planGroup(config: ProxyConfig, { servers, resolveAll }: GroupOptions): GroupPlan {
+  return {
+    config,
+    servers: servers.filter(({ address }) => !isService(address)).map(({ address }) => parseUpstreamAddress(address)),
+    discovered: needsDiscovery(servers, resolveAll) ? { servers, resolveAll } : undefined,
+  }
 }
 
 function countSlots({ limits, pool, service, upstreams }: ProxyConfig): number {
   if (service === undefined) return limits.connections + Math.max(1, upstreams.length) * pool.connections + extraSlots
+  const groups = Object.values(service.groups)
   // Servers come and go when the configuration is read again.
-  const servers = Object.values(service.groups).reduce(
-    (sum, group) => sum + group.servers.length * (group.pool?.connections ?? pool.connections),
-    0,
-  )
-  return limits.connections + 2 * servers + extraSlots
+  const servers = groups.reduce((sum, group) => sum + group.servers.length * (group.pool?.connections ?? pool.connections), 0)
+  // However many DNS tells of: a response is read for a client, or for a copy of its request.
+  const discovered = groups.some((group) => needsDiscovery(group.servers, group.resolveAll))
+    ? limits.connections + groups.length * copiesMax
+    : 0
+  return limits.connections + 2 * servers + discovered + extraSlots
 }
 
 function prefixNames<T>(group: string, servers: Readonly<Record<string, T>>): readonly (readonly [string, T])[] {

@@ -1,7 +1,8 @@
 /**
  * Which servers a group has at this moment, as DNS tells: each address of a name as a server of its own, and the servers of an SRV record.
- * It asks again when an answer's time is over, and tells the list when it has changed. While DNS fails the last good answer stays, without
- * limit: health is somebody else's matter. It owns its timers; it connects to nothing and chooses nothing.
+ * It asks again when an answer's time is over, and tells the list when it has changed. A name that has no address yet is a server itself: its
+ * requests wait for its addresses as those of any upstream do. While DNS fails the last good answer stays, without limit: health is somebody
+ * else's matter. It owns its timers; it connects to nothing and chooses nothing.
  */
 import { isIP } from 'node:net'
 import type { ProxyError } from '../core/errors.ts'
@@ -30,7 +31,7 @@ export interface DiscoveryEnvironment {
   readonly resolver: RenewingResolver
   /** How long a name that has no address any more is still taken for an error of DNS. */
   readonly absentMs: number
-  /** The complete list, when it is another one than before. */
+  /** The complete list: once when `ready`, then whenever it is another one than before. */
   onServers(servers: readonly DiscoveredServer[]): void
   /** A name has no answer: told once, and again only after there was one. `kept`: servers that stay from the last good one. */
   onFailure(name: string, error: ProxyError, kept: number): void
@@ -46,9 +47,14 @@ const waitMsMin = 1_000
 const waitMsMax = 30_000
 const servicePrefix = 'srv:'
 
+/** `srv:_service._proto.name` */
+export function isService(address: string): boolean {
+  return address.startsWith(servicePrefix)
+}
+
 /** Whether the servers of that list can change, or are known only later. */
 export function needsDiscovery(servers: readonly ServerOptions[], resolveAll: boolean): boolean {
-  return servers.some((server) => server.address.startsWith(servicePrefix) || (resolveAll && isName(parseUpstreamAddress(server.address))))
+  return servers.some((server) => isService(server.address) || (resolveAll && isName(parseUpstreamAddress(server.address))))
 }
 
 export class Discovery {
@@ -69,7 +75,8 @@ export class Discovery {
     this.#gather()
     this.ready = Promise.all(this.#sources.map((source) => source.start())).then(() => {
       this.#isStarted = true
-      this.#onChange()
+      this.#gather()
+      this.#tell()
     })
   }
 
@@ -85,7 +92,11 @@ export class Discovery {
 
   #onChange(): void {
     // Half of the first answers would look like servers that are gone.
-    if (!this.#isStarted || this.#isClosed || !this.#gather()) return
+    if (this.#isStarted && this.#gather()) this.#tell()
+  }
+
+  #tell(): void {
+    if (this.#isClosed) return
     try {
       this.#environment.onServers(this.#servers)
     } catch (error) {
@@ -122,7 +133,7 @@ abstract class Source {
 
 function makeSource(server: ServerOptions, resolveAll: boolean, environment: DiscoveryEnvironment, onChange: () => void): Source {
   const { address: text, weight, backup } = server
-  if (text.startsWith(servicePrefix)) return new ServiceSource(text.slice(servicePrefix.length), server, resolveAll, environment, onChange)
+  if (isService(text)) return new ServiceSource(text.slice(servicePrefix.length), server, resolveAll, environment, onChange)
   const address = parseUpstreamAddress(text)
   if (resolveAll && isName(address)) return new NameSource(address, server, environment, onChange)
   return new FixedSource({ address, weight, backup })
@@ -145,7 +156,8 @@ class FixedSource extends Source {
 
 /** What is asked for again and again. */
 abstract class RenewedSource extends Source {
-  override servers: readonly DiscoveredServer[] = []
+  override servers: readonly DiscoveredServer[]
+  readonly #unknown: readonly DiscoveredServer[]
   readonly #name: string
   readonly #onChange: () => void
   readonly #environment: DiscoveryEnvironment
@@ -156,8 +168,11 @@ abstract class RenewedSource extends Source {
   /** Since when the servers of DNS have said that there is no such name. */
   #absentSince: number | undefined
 
-  constructor(name: string, environment: DiscoveryEnvironment, onChange: () => void) {
+  /** `unknown`: what stands in while there is no answer. */
+  constructor(name: string, unknown: readonly DiscoveredServer[], environment: DiscoveryEnvironment, onChange: () => void) {
     super()
+    this.servers = unknown
+    this.#unknown = unknown
     this.#name = name
     this.#environment = environment
     this.#onChange = onChange
@@ -203,11 +218,11 @@ abstract class RenewedSource extends Source {
     this.#retryMs = Math.min(waitMsMax, nextMs * 2)
     if (!this.#isFailing) {
       this.#isFailing = true
-      this.#environment.onFailure(this.#name, error, this.servers.length)
+      this.#environment.onFailure(this.#name, error, this.servers === this.#unknown ? 0 : this.servers.length)
     }
     // A name service that has just been started may know of nothing for a moment.
-    if (this.#absentSince !== undefined && now - this.#absentSince >= this.#environment.absentMs && this.servers.length > 0) {
-      this.servers = []
+    if (this.#absentSince !== undefined && now - this.#absentSince >= this.#environment.absentMs && this.servers !== this.#unknown) {
+      this.servers = this.#unknown
       this.#environment.onFailure(this.#name, error, 0)
       this.#onChange()
     }
@@ -235,7 +250,7 @@ class NameSource extends RenewedSource {
   readonly #resolver: RenewingResolver
 
   constructor(address: TcpAddress, server: ServerOptions, environment: DiscoveryEnvironment, onChange: () => void) {
-    super(address.host, environment, onChange)
+    super(address.host, [{ address, weight: server.weight, backup: server.backup }], environment, onChange)
     this.#address = address
     this.#server = server
     this.#resolver = environment.resolver
@@ -268,7 +283,7 @@ class ServiceSource extends RenewedSource {
   #addresses = new Map<string, readonly string[]>()
 
   constructor(name: string, server: ServerOptions, resolveAll: boolean, environment: DiscoveryEnvironment, onChange: () => void) {
-    super(name, environment, onChange)
+    super(name, [], environment, onChange)
     this.#name = name
     this.#server = server
     this.#resolveAll = resolveAll

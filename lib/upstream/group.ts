@@ -3,11 +3,14 @@ import { formatAddress, type Address } from '../core/options.ts'
 import { pickRoundRobin } from '../route/round-robin.ts'
 import type { RequestingClient } from './connection.ts'
 import type { UpstreamEnvironment } from './environment.ts'
-import { Mirror } from './mirror.ts'
+import { Mirror, type MirrorStats } from './mirror.ts'
 import { Pool, type DesyncStats, type PoolStats } from './pool.ts'
-import { RetryBudget } from './retry-budget.ts'
+import { RetryBudget, type RetryStats } from './retry-budget.ts'
 
 export interface UpstreamStats extends PoolStats, DesyncStats {}
+
+/** What a group has counted beside its servers. */
+export interface GroupCounts extends RetryStats, MirrorStats {}
 
 export class UpstreamGroup {
   #pools: readonly Pool[] = []
@@ -61,6 +64,10 @@ export class UpstreamGroup {
 
   get stats(): Readonly<Record<string, UpstreamStats>> {
     return Object.fromEntries([...this.#leaving, ...this.#pools].map((pool) => [pool.name, { ...pool.stats, ...pool.desyncStats }]))
+  }
+
+  get counts(): GroupCounts {
+    return { ...this.retries.stats, ...this.mirror.stats }
   }
 
   /** The pool whose turn it is, of those not in `tried`; undefined when all were tried. */
