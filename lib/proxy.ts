@@ -29,6 +29,7 @@ import { WriteBatch } from './exchange/write-batch.ts'
 import { BulkBuffers } from './net/bulk-buffers.ts'
 import type { ReadOptions, SocketHandler } from './net/byte-socket.ts'
 import { acceptSocket, connectSocket, type Accepted } from './net/sockets.ts'
+import type { BreakerEvent, ServerEvent } from './observe/server-event.ts'
 import type { DesyncEvent, ExchangeIdentity, QuarantineEvent } from './observe/desync-event.ts'
 import type { ExchangeSummary } from './observe/exchange-summary.ts'
 import { HttpDate } from './observe/http-date.ts'
@@ -40,8 +41,17 @@ import { checkPolicies, makePlainPolicy, makePolicy, parserLimits, sparesMax, ty
 import type { UpstreamConnection, UseOfConnection } from './upstream/connection.ts'
 import type { UpstreamEnvironment } from './upstream/environment.ts'
 import { Discovery, isService, needsDiscovery } from './upstream/discovery.ts'
-import { UpstreamGroup, type GroupCounts, type UpstreamStats } from './upstream/group.ts'
+import {
+  checkBalancing,
+  plainBalancing,
+  plainServers,
+  UpstreamGroup,
+  type Balancing,
+  type BalanceStats,
+  type UpstreamStats,
+} from './upstream/group.ts'
 import { copiesMax } from './upstream/mirror.ts'
+import type { AdminState, GroupServer } from './upstream/server.ts'
 import { Resolver } from './upstream/resolver.ts'
 
 export interface ProxyEvents {
@@ -55,6 +65,10 @@ export interface ProxyEvents {
   desync: [event: DesyncEvent]
   /** The connections to a server are not reused from now on, or are again. */
   quarantine: [event: QuarantineEvent]
+  /** The standing of an upstream server has changed. */
+  server: [event: ServerEvent]
+  /** The circuit breaker of a group refuses exchanges, or has stopped doing so. */
+  breaker: [event: BreakerEvent]
   /** A fault of the listener or of our own, never a peer's; the proxy goes on. Without a listener for it, it is only logged. */
   error: [error: Error]
   /** Nothing is open any more. */
@@ -100,8 +114,8 @@ export interface ProxyStats {
   readonly parserMemoryBytes: number
   /** By the name of the server; where groups have names, by `group/server`. */
   readonly upstreams: Readonly<Record<string, UpstreamStats>>
-  /** What each group of servers has counted, by its name: '' for the one that has none. */
-  readonly groupsTotal: Readonly<Record<string, GroupCounts>>
+  /** Groups of servers, by name. */
+  readonly groups: Readonly<Record<string, BalanceStats>>
   readonly reloadsTotal: number
 }
 
@@ -146,6 +160,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   readonly #failures: LogBudget
   readonly #desyncs: LogBudget
   readonly #hints: LogBudget
+  readonly #standings: LogBudget
   /** One for each socket that listens, or did: connections that came through it have it for life. */
   readonly #environments: ListenerEnvironment[] = []
   readonly #groups = new Map<string, Group>()
@@ -194,6 +209,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     this.#failures = new LogBudget(systemClock)
     this.#desyncs = new LogBudget(systemClock)
     this.#hints = new LogBudget(systemClock)
+    this.#standings = new LogBudget(systemClock)
     this.#read = {
       buffer: this.#engine.readBuffer,
       bulk: this.#bulk,
@@ -222,7 +238,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       parserSlots: this.#engine.slotsInUse,
       parserMemoryBytes: this.#engine.memoryBytes,
       upstreams: Object.fromEntries([...this.#groups].flatMap(([name, { group }]) => prefixNames(name, group.stats))),
-      groupsTotal: Object.fromEntries([...this.#groups].map(([name, { group }]) => [name, group.counts])),
+      groups: Object.fromEntries([...this.#groups].map(([name, { group }]) => [name, group.balanceStats])),
       reloadsTotal: this.#reloadsTotal,
     })
   }
@@ -302,6 +318,15 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     if (this.#isStarted && this.#origin === undefined) this.#updateGroups(groups)
     for (const environment of this.#environments) environment.policy = this.#makePolicy(environment.address)
     this.#reloadsTotal++
+  }
+
+  /**
+   * Takes a server out of the choice, or back in: 'draining' gives it no new exchanges but those of clients that stick to it, 'disabled' none at
+   * all. It holds until it is changed again, over every `reload` that keeps the server. `group` is '' for a proxy without named groups; `server` is
+   * an address as `stats` has it. False when there is no such server.
+   */
+  setServerState(group: string, server: string, state: AdminState): boolean {
+    return this.#groups.get(group)?.group.setServerState(server, state) ?? false
   }
 
   /** Stops listening on an address that `listen` was given. Connections that came through it stay. False when there was none. */
@@ -403,19 +428,20 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   /** Makes the groups of the configuration, or changes those that there are: what they know of their servers stays. */
   #updateGroups(wanted: GroupPlans): void {
     for (const [name, plan] of wanted) {
-      const { config, servers } = plan
+      const { config, servers, balancing } = plan
       const present = this.#groups.get(name)
       if (present === undefined) {
         const environment = this.#makeUpstreamEnvironment(config)
-        const group = { environment, group: new UpstreamGroup(servers, environment), discovery: undefined, discovered: '' }
+        const group = { environment, group: new UpstreamGroup(servers, environment, name, balancing), discovery: undefined, discovered: '' }
         this.#groups.set(name, group)
         this.#discover(name, group, plan)
         continue
       }
       present.environment.config = config
       present.environment.responseLimits = parserLimits(config.limits, 'response')
-      if (this.#discover(name, present, plan)) continue
-      present.group.update(servers)
+      // Until DNS has told which servers it is to be, a group goes on with those that it has.
+      if (this.#discover(name, present, plan)) present.group.update(present.group.rows, balancing)
+      else present.group.update(servers, balancing)
     }
     for (const group of this.#leaving) if (group.isEmpty) this.#leaving.delete(group)
     for (const [name, { group, discovery }] of this.#groups) {
@@ -442,7 +468,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       resolver: this.#resolver,
       absentMs: config.timeouts.dnsStale,
       onServers: (found) => {
-        group.group.update(found.map(({ address }) => address))
+        group.group.update(found)
         this.#logger.info({ group: name, servers: found.map(({ address }) => formatAddress(address)) }, 'servers of a group')
       },
       onFailure: (host, error, kept) =>
@@ -463,6 +489,8 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       connect: (address, handler) => connectSocket(address, this.#config.socketAccess === 'handles', this.#read, () => handler),
       onDesync: (connection, kind, bytes) => this.#onDesync(connection, kind, bytes),
       onQuarantine: (server, isQuarantined) => this.#onQuarantine(server, isQuarantined),
+      onServer: (event) => this.#onServer(event),
+      onBreaker: (event) => this.#onBreaker(event),
       onFault: (error) => this.#onFault(error),
     }
   }
@@ -598,6 +626,27 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       this.#tell(() => this.emit('quarantine', { upstream, state: isQuarantined ? 'begins' : 'ends' }))
   }
 
+  #onServer(event: ServerEvent): void {
+    if (this.#standings.take()) {
+      const { group, server, change, reason } = event
+      const fields = {
+        ...(group !== '' && { group }),
+        server,
+        reason,
+        ...(this.#standings.untold > 0 && { untold: this.#standings.untold }),
+      }
+      if (change === 'down' || change === 'ejected') this.#logger.warn(fields, `upstream server ${change}`)
+      else this.#logger.info(fields, `upstream server ${change}`)
+    }
+    if (this.listenerCount('server') > 0) this.#tell(() => this.emit('server', event))
+  }
+
+  #onBreaker(event: BreakerEvent): void {
+    const { group, limit, state } = event
+    if (this.#standings.take()) this.#logger.warn({ group, limit }, `circuit breaker ${state}`)
+    if (this.listenerCount('breaker') > 0) this.#tell(() => this.emit('breaker', event))
+  }
+
   #identify(use: UseOfConnection | undefined): ExchangeIdentity | undefined {
     return use && { id: formatExchangeId(this.#instance, use.exchangeNumber), client: use.client.socket.remote }
   }
@@ -652,7 +701,8 @@ const silentHandler: SocketHandler = {
 interface GroupPlan {
   readonly config: ProxyConfig
   /** Those that are known at once. */
-  readonly servers: readonly Address[]
+  readonly servers: readonly GroupServer[]
+  readonly balancing: Balancing
   /** What DNS tells. */
   readonly discovered: Pick<GroupOptions, 'servers' | 'resolveAll'> | undefined
 }
@@ -662,14 +712,20 @@ type GroupPlans = ReadonlyMap<string, GroupPlan>
 
 /** Throws ProxyError ERR_EPROXY_OPTION. `addresses`: the servers of a configuration without named groups. */
 function planGroups(config: ProxyConfig, addresses: readonly Address[]): GroupPlans {
-  if (config.service === undefined) return new Map([['', { config, servers: addresses, discovered: undefined }]])
+  if (config.service === undefined)
+    return new Map([['', { config, servers: plainServers(addresses), balancing: plainBalancing, discovered: undefined }]])
   return new Map(Object.entries(config.service.groups).map(([name, options]) => [name, planGroup(mergeConfig(config, options), options)]))
 }
 
-function planGroup(config: ProxyConfig, { servers, resolveAll }: GroupOptions): GroupPlan {
+function planGroup(config: ProxyConfig, options: GroupOptions): GroupPlan {
+  checkBalancing(options)
+  const { servers, resolveAll } = options
   return {
     config,
-    servers: servers.filter(({ address }) => !isService(address)).map(({ address }) => parseUpstreamAddress(address)),
+    servers: servers
+      .filter(({ address }) => !isService(address))
+      .map((server) => ({ ...server, address: parseUpstreamAddress(server.address) })),
+    balancing: options,
     discovered: needsDiscovery(servers, resolveAll) ? { servers, resolveAll } : undefined,
   }
 }

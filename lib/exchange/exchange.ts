@@ -16,8 +16,9 @@ import type { RetryPolicy } from '../policy/retry.ts'
 import type { Route } from '../policy/route.ts'
 import type { ConnectionUser, UpstreamConnection, UpstreamLoss } from '../upstream/connection.ts'
 import type { UpstreamGroup } from '../upstream/group.ts'
-import { Waiter, type Pool } from '../upstream/pool.ts'
+import { Waiter } from '../upstream/pool.ts'
 import type { RetryReason } from '../upstream/retry-budget.ts'
+import type { Server } from '../upstream/server.ts'
 import { nobody, type AfterExchange, type ClientSide } from './client-side.ts'
 import type { ExchangeEnvironment } from './environment.ts'
 import { forwardRequest, isIdempotent, readMaxForwards, readUpgrade, refuseLoop, type ForwardOptions } from './forward-request.ts'
@@ -58,7 +59,7 @@ function isLegalMove(from: ExchangeState, to: ExchangeState): boolean {
   }
 }
 
-const noTries: readonly Pool[] = Object.freeze([])
+const noTries: readonly Server[] = Object.freeze([])
 const noNominations: ReadonlySet<string> = new Set()
 const noNames: readonly string[] = Object.freeze([])
 const answerToOther: ResponseContext = Object.freeze({ toHead: false, offered: noNames })
@@ -80,6 +81,17 @@ export function formatExchangeId(instance: string, number: number): string {
 function responseContext(toHead: boolean, offered: readonly string[]): ResponseContext {
   if (offered.length === 0) return toHead ? answerToHead : answerToOther
   return { toHead, offered: offered.map((protocol) => protocol.toLowerCase()) }
+}
+
+/** The server says itself that it, or what is behind it, cannot serve: RFC 9110 sections 15.6.3 to 15.6.5. */
+function isGatewayFailure(status: number): boolean {
+  return status === 502 || status === 503 || status === 504
+}
+
+/** A pooled connection that ends between two requests is daily life, and a proxy that stops is nobody's fault but its own. */
+function isServersFault(connection: UpstreamConnection, code: ExchangeErrorCode): boolean {
+  if (code === 'ERR_EPROXY_UPSTREAM_CLOSED') return connection.uses === 1
+  return code !== 'ERR_EPROXY_DRAINED' && code !== 'ERR_EPROXY_INTERNAL'
 }
 
 export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
@@ -119,16 +131,20 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #awaitsContinue = false
 
   // The way to the upstream.
-  #pool: Pool | undefined
+  #server: Server | undefined
+  /** By which the group chooses, '' where it does not. */
+  #serverKey = ''
+  /** The server was picked after another one, or a connection, had failed. */
+  #isRetry = false
   #upstream: UpstreamConnection | undefined
   #tried = noTries
   #retry: RetryPolicy | undefined
   /** The one attempt after a pooled connection that was closed already has been made. */
   #hasMetStale = false
-  /** It has a place in the group's budget. */
-  #isRetrying = false
+  /** The group's budget has admitted it, which holds for whatever it tries yet. */
+  #isAdmitted = false
   /** Where the request goes next: the response that is coming in is thrown away. */
-  #next: Pool | undefined
+  #next: Server | undefined
   /** Encoded and not yet given to a connection. */
   readonly #pending: (string | Buffer)[] = []
   #requestHead = ''
@@ -229,8 +245,9 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#persists = false
     this.#isLast = false
     this.#tried = noTries
+    this.#serverKey = ''
     this.#hasMetStale = false
-    this.#isRetrying = false
+    this.#isAdmitted = false
     this.#hasInterim = false
     this.#requestHead = ''
     this.#requestTail = ''
@@ -288,19 +305,19 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     const { group } = route
     if (group === undefined) return this.#answerWith(route.answer!(head), false)
     this.#group = group
-    group.retries.begin()
     this.#retry = route.retry
     const offered = readUpgrade(head)
     this.#requestHead = forwardRequest(head, this.#describeForwarding(config, group), offered, maxForwards)
     this.#context = responseContext(head.method === 'HEAD', offered)
     this.#canReplay = isIdempotent(head.method)
+    this.#serverKey = group.keyOf(head, this.#client.socket)
     // What may become another protocol has no copy: nobody could go on with it.
     if (route.mirror !== undefined && offered.length === 0 && route.mirror.group.mirror.takes(route.mirror.share)) {
       this.#mirror = route.mirror
       this.#copy = []
       this.#copyBytes = 0
     }
-    this.#acquire(false)
+    this.#acquire()
   }
 
   onRequestBody(start: number, end: number): void {
@@ -422,8 +439,9 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   override onConnectionFailed(error: ProxyError): void {
+    this.#group!.onFailure(this.#server!)
     const next = this.#retry!.onConnect ? this.#findAnother() : undefined
-    if (next === undefined) return this.#fail(error.code as ExchangeErrorCode, undefined, error.message)
+    if (next === undefined) return this.#fail(error.code as ExchangeErrorCode)
     this.#acquireFrom(next, false, 'connect')
   }
 
@@ -437,6 +455,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       if (head.status === 100) this.#goOn()
       return
     }
+    if (isGatewayFailure(head.status)) this.#group!.onFailure(this.#server!)
     if (this.#retry!.statuses !== undefined && this.#retry!.statuses.has(head.status) && this.#mayRepeat()) {
       this.#next = this.#findAnother()
       if (this.#next !== undefined) return
@@ -468,13 +487,10 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     )
       this.#persists = false
     const connection = this.#persists ? (this.#minorVersion === 0 ? 'keep-alive' : '') : 'close'
-    this.#responseHead += forwardFinal(
-      head,
-      this.#framing,
-      connection,
-      config.via,
-      head.has(FieldKind.DATE) ? '' : this.#environment.httpDate(),
-    )
+    const date = head.has(FieldKind.DATE) ? '' : this.#environment.httpDate()
+    this.#responseHead += forwardFinal(head, this.#framing, connection, config.via, date)
+    const cookie = this.#group!.cookieFor(this.#server!, this.#serverKey)
+    if (cookie !== '') this.#responseHead = this.#responseHead.slice(0, -2) + cookie + '\r\n'
   }
 
   onResponseBody(_bytes: Uint8Array, start: number, end: number): void {
@@ -496,7 +512,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       this.#upstream = undefined
       upstream.hold.free(HoldReason.SINK_FULL)
       // One that is over with this read leaves its connection in order; for the rest of another nobody waits.
-      if (this.#response === 'complete' && this.#request === 'complete') this.#pool!.release(upstream)
+      if (this.#response === 'complete' && this.#request === 'complete') this.#server!.pool.release(upstream)
       else upstream.terminate()
       return this.#repeat(this.#next, false, 'status')
     }
@@ -530,6 +546,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   onUpstreamLost({ code, fault, cause }: UpstreamLoss): void {
     const connection = this.#upstream!
     this.#upstream = undefined
+    if (isServersFault(connection, code)) this.#group!.onFailure(this.#server!)
     this.#environment.responseBatch.clear()
     this.#responseHead = ''
     if (fault !== undefined && code === 'ERR_EPROXY_RESPONSE_REFUSED') {
@@ -565,7 +582,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     switch (deadline.phase) {
       case 'queue':
         // A connection that is being made is waited for as long as its own deadlines allow.
-        if (this.#pool!.isConnectingForAll) return this.#environment.wheel.arm(deadline, 'queue', this.#config.timeouts.queue)
+        if (this.#server!.pool.isConnectingForAll) return this.#environment.wheel.arm(deadline, 'queue', this.#config.timeouts.queue)
         return this.#fail('ERR_EPROXY_QUEUE_TIMEOUT')
       case 'request':
         return this.#fail('ERR_EPROXY_REQUEST_TIMEOUT')
@@ -593,22 +610,24 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   /** Asks the server whose turn it is. */
-  #acquire(fresh: boolean): void {
-    const pool = this.#group!.pick(this.#tried)
-    // A group whose servers DNS tells may have none.
-    if (pool === undefined) return this.#fail('ERR_EPROXY_DNS_FAILED')
-    this.#acquireFrom(pool, fresh, undefined)
+  #acquire(): void {
+    const server = this.#group!.pick(noTries, this.#serverKey, false)
+    if (server === undefined) return this.#fail(this.#group!.refusal)
+    this.#acquireFrom(server, false, undefined)
   }
 
-  /** Takes a connection from the pool, or waits for one. */
-  #acquireFrom(pool: Pool, fresh: boolean, reason: RetryReason | undefined): void {
+  /** Takes a connection to that server, or waits for one. */
+  #acquireFrom(server: Server, fresh: boolean, reason: RetryReason | undefined): void {
     const { wheel } = this.#environment
+    this.#leaveServer()
+    this.#server = server
+    this.#isRetry = reason !== undefined
     if (reason !== undefined) {
       this.#retries++
       this.#group!.retries.count(reason)
     }
-    this.#pool = pool
-    this.#upstreamName = pool.name
+    const { pool } = server
+    this.#upstreamName = server.name
     let connection: UpstreamConnection | undefined
     try {
       connection = pool.acquire(this, fresh)
@@ -624,6 +643,12 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     }
     if (this.#state !== ExchangeState.WAITING) this.#to(ExchangeState.WAITING)
     if (!this.#deadline.isArmed) wheel.arm(this.#deadline, 'queue', this.#config.timeouts.queue)
+  }
+
+  #leaveServer(): void {
+    if (this.#server === undefined) return
+    this.#group!.leave(this.#server, this.#isRetry)
+    this.#server = undefined
   }
 
   #attach(connection: UpstreamConnection): void {
@@ -672,15 +697,18 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   /** Gives up the server of this attempt. Another one, when the route, the group and its budget have one left. */
-  #findAnother(): Pool | undefined {
+  #findAnother(): Server | undefined {
     const { servers, share, minimum } = this.#retry!
-    this.#tried = [...this.#tried, this.#pool!]
+    const group = this.#group!
+    this.#tried = [...this.#tried, this.#server!]
     if (this.#tried.length >= servers) return undefined
-    const next = this.#group!.pick(this.#tried)
-    if (next === undefined || this.#isRetrying) return next
-    if (!this.#group!.retries.admit(share, minimum)) return undefined
-    this.#isRetrying = true
-    return next
+    const next = group.pick(this.#tried, this.#serverKey, true)
+    if (next === undefined || this.#isAdmitted) return next
+    // It counts once among the active, and not yet among those that retry.
+    this.#isAdmitted = group.retries.admit(group.active - 1, group.retrying - (this.#isRetry ? 2 : 1), share, minimum)
+    if (this.#isAdmitted) return next
+    group.leave(next, true)
+    return undefined
   }
 
   /** Sends the request again where that is safe, and there is somewhere to send it. */
@@ -694,9 +722,9 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     if (code === 'ERR_EPROXY_UPSTREAM_CLOSED' && !this.#hasMetStale && connection.uses > 1) {
       // RFC 9112 section 9.3.1: the server has closed a pooled connection at the same moment, which says nothing about the server.
       this.#hasMetStale = true
-      const pool = this.#group!.pick(this.#tried)
-      if (pool === undefined) return false
-      this.#repeat(pool, true, 'stale')
+      const server = this.#group!.pick(this.#tried, this.#serverKey, true)
+      if (server === undefined) return false
+      this.#repeat(server, true, 'stale')
       return true
     }
     const reason = this.#lossReason(code)
@@ -718,7 +746,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     }
   }
 
-  #repeat(pool: Pool, fresh: boolean, reason: RetryReason): void {
+  #repeat(server: Server, fresh: boolean, reason: RetryReason): void {
     this.#next = undefined
     this.#response = 'open'
     this.#rule = ''
@@ -729,7 +757,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#to(ExchangeState.WAITING)
     this.#client.hold.free(HoldReason.SINK_FULL)
     if (this.#request === 'open') this.#client.hold.hold(HoldReason.NO_SINK)
-    this.#acquireFrom(pool, fresh, reason)
+    this.#acquireFrom(server, fresh, reason)
   }
 
   #addToCopy(data: string | Buffer): void {
@@ -747,12 +775,13 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   #settle(): void {
+    if (!isGatewayFailure(this.#status)) this.#group!.onSuccess(this.#server!)
     const ends = settle(this.#request, this.#response, this.#persists)
     const upstream = this.#upstream!
     this.#upstream = undefined
     // It was held for this client; the next one has nothing to do with that.
     upstream.hold.free(HoldReason.SINK_FULL)
-    if (ends.upstream === 'release') this.#pool!.release(upstream)
+    if (ends.upstream === 'release') this.#server!.pool.release(upstream)
     else {
       upstream.answeredEarly()
       upstream.terminate()
@@ -781,6 +810,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
 
   #startTunnel(): void {
     this.#to(ExchangeState.TUNNEL)
+    this.#group!.onSuccess(this.#server!)
     this.#environment.wheel.disarm(this.#totalDeadline)
     const upstream = this.#upstream!
     const ahead = this.#client.becomeTunnel()
@@ -891,13 +921,13 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#environment.responseBatch.clear()
     if (this.#pending.length > 0) this.#pending.length = 0
     this.#forgetReplay()
+    if (this.#next !== undefined) this.#group!.leave(this.#next, true)
     this.#next = undefined
-    this.#group?.retries.end(this.#isRetrying)
     if (this.#copy !== undefined) {
       this.#copy = undefined
       this.#mirror!.group.mirror.drop('incomplete')
     }
-    this.#pool = undefined
+    this.#leaveServer()
     this.#environment.onExchangeEnd(this)
     const client = this.#client
     this.#client = nobody

@@ -10,13 +10,7 @@ import { formatAddress, parseUpstreamAddress, type Address } from '../core/optio
 import type { ServerOptions } from '../core/service-options.ts'
 import type { Clock } from '../core/timers.ts'
 import type { ServiceVerdict, Verdict } from './resolver.ts'
-
-export interface DiscoveredServer {
-  /** The host is an IP address where each address counts, else a name that is resolved for each connection. */
-  readonly address: Address
-  readonly weight: number
-  readonly backup: boolean
-}
+import type { GroupServer } from './server.ts'
 
 type TcpAddress = Address & { readonly kind: 'tcp' }
 
@@ -31,8 +25,11 @@ export interface DiscoveryEnvironment {
   readonly resolver: RenewingResolver
   /** How long a name that has no address any more is still taken for an error of DNS. */
   readonly absentMs: number
-  /** The complete list: once when `ready`, then whenever it is another one than before. */
-  onServers(servers: readonly DiscoveredServer[]): void
+  /**
+   * The complete list: once when `ready`, then whenever it is another one than before. The host is an IP address where each address counts,
+   * else a name that is resolved for each connection.
+   */
+  onServers(servers: readonly GroupServer[]): void
   /** A name has no answer: told once, and again only after there was one. `kept`: servers that stay from the last good one. */
   onFailure(name: string, error: ProxyError, kept: number): void
   onFault(error: unknown): void
@@ -60,7 +57,7 @@ export function needsDiscovery(servers: readonly ServerOptions[], resolveAll: bo
 export class Discovery {
   readonly #environment: DiscoveryEnvironment
   readonly #sources: readonly Source[]
-  #servers: readonly DiscoveredServer[] = []
+  #servers: readonly GroupServer[] = []
   /** So much of the list as is compared. */
   #known = ''
   #isStarted = false
@@ -80,7 +77,7 @@ export class Discovery {
     })
   }
 
-  get servers(): readonly DiscoveredServer[] {
+  get servers(): readonly GroupServer[] {
     return this.#servers
   }
 
@@ -106,7 +103,7 @@ export class Discovery {
 
   /** Returns whether the list is another one than before. */
   #gather(): boolean {
-    const byName = new Map<string, DiscoveredServer>()
+    const byName = new Map<string, GroupServer>()
     for (const source of this.#sources) {
       for (const server of source.servers) {
         const name = formatAddress(server.address)
@@ -125,7 +122,7 @@ export class Discovery {
 
 /** One entry of the configured list. */
 abstract class Source {
-  abstract readonly servers: readonly DiscoveredServer[]
+  abstract readonly servers: readonly GroupServer[]
   /** Resolves after the first answer, whatever it was. Never rejects. */
   abstract start(): Promise<void>
   abstract close(): void
@@ -140,9 +137,9 @@ function makeSource(server: ServerOptions, resolveAll: boolean, environment: Dis
 }
 
 class FixedSource extends Source {
-  override readonly servers: readonly DiscoveredServer[]
+  override readonly servers: readonly GroupServer[]
 
-  constructor(server: DiscoveredServer) {
+  constructor(server: GroupServer) {
     super()
     this.servers = [server]
   }
@@ -156,8 +153,8 @@ class FixedSource extends Source {
 
 /** What is asked for again and again. */
 abstract class RenewedSource extends Source {
-  override servers: readonly DiscoveredServer[]
-  readonly #unknown: readonly DiscoveredServer[]
+  override servers: readonly GroupServer[]
+  readonly #unknown: readonly GroupServer[]
   readonly #name: string
   readonly #onChange: () => void
   readonly #environment: DiscoveryEnvironment
@@ -169,7 +166,7 @@ abstract class RenewedSource extends Source {
   #absentSince: number | undefined
 
   /** `unknown`: what stands in while there is no answer. */
-  constructor(name: string, unknown: readonly DiscoveredServer[], environment: DiscoveryEnvironment, onChange: () => void) {
+  constructor(name: string, unknown: readonly GroupServer[], environment: DiscoveryEnvironment, onChange: () => void) {
     super()
     this.servers = unknown
     this.#unknown = unknown
@@ -232,7 +229,7 @@ abstract class RenewedSource extends Source {
 
 interface Found {
   readonly kind: 'servers'
-  readonly servers: readonly DiscoveredServer[]
+  readonly servers: readonly GroupServer[]
   readonly ttlMs: number
 }
 
@@ -260,7 +257,7 @@ class NameSource extends RenewedSource {
     const verdict = await this.#resolver.renew(this.#address.host)
     if (verdict.kind !== 'addresses') return verdict
     const { weight, backup } = this.#server
-    const servers = verdict.addresses.map(({ address: host }): DiscoveredServer => ({
+    const servers = verdict.addresses.map(({ address: host }): GroupServer => ({
       address: { kind: 'tcp', host, port: this.#address.port },
       weight,
       backup,
@@ -269,7 +266,7 @@ class NameSource extends RenewedSource {
   }
 }
 
-interface Target extends DiscoveredServer {
+interface Target extends GroupServer {
   readonly address: TcpAddress
 }
 
@@ -339,7 +336,7 @@ function isName(address: Address): address is TcpAddress {
 }
 
 /** Servers in an order that does not depend on that of the answer, which turns from one to the next: it is a backup that is one too many. */
-function bound<S extends DiscoveredServer>(servers: readonly S[]): readonly S[] {
+function bound<S extends GroupServer>(servers: readonly S[]): readonly S[] {
   const named = servers.map((server) => ({ server, name: formatAddress(server.address) }))
   named.sort((one, other) => Number(one.server.backup) - Number(other.server.backup) || (one.name < other.name ? -1 : 1))
   return named.slice(0, serversOfNameMax).map(({ server }) => server)

@@ -8,7 +8,9 @@ import { ProxyError } from '../core/errors.ts'
 import { Deadline, type DeadlineOwner } from '../core/timers.ts'
 import type { ConnectionUser, RequestingClient, UpstreamConnection } from './connection.ts'
 import type { UpstreamEnvironment } from './environment.ts'
-import { Waiter, type Pool } from './pool.ts'
+import type { UpstreamGroup } from './group.ts'
+import { Waiter } from './pool.ts'
+import type { Server } from './server.ts'
 
 /** At a time, to one group. */
 export const copiesMax = 128
@@ -28,9 +30,10 @@ export interface MirrorStats {
 /** Whose copies they are, for those who ask: no client of ours is told, or ended, for what a copy does. */
 const mirrorClient: RequestingClient = { socket: { remote: 'mirror' }, retire: () => {} }
 
-export interface MirrorTarget {
-  pick(tried: readonly Pool[]): Pool | undefined
-}
+/** The group, as a copy needs it. */
+export type MirrorTarget = Pick<UpstreamGroup, 'pick' | 'leave' | 'onSuccess' | 'onFailure'>
+
+const noTries: readonly Server[] = Object.freeze([])
 
 export class Mirror {
   readonly #target: MirrorTarget
@@ -70,11 +73,11 @@ export class Mirror {
     if (this.#active >= copiesMax) return this.drop('busy')
     this.#active++
     this.#copies++
-    const copy = new Copy(pieces, context, this.#environment, (isAnswered) => {
+    const copy = new Copy(pieces, context, this.#target, this.#environment, (isAnswered) => {
       this.#active--
       if (!isAnswered) this.#failed++
     })
-    copy.start(this.#target)
+    copy.start()
   }
 }
 
@@ -83,10 +86,11 @@ class Copy extends Waiter implements ConnectionUser, DeadlineOwner {
   readonly exchangeNumber = 0
   readonly #pieces: readonly (string | Buffer)[]
   readonly #context: ResponseContext
+  readonly #target: MirrorTarget
   readonly #environment: UpstreamEnvironment
   readonly #deadline: Deadline = new Deadline(this)
   readonly #onOver: (isAnswered: boolean) => void
-  #pool: Pool | undefined
+  #server: Server | undefined
   #connection: UpstreamConnection | undefined
   #bodyBytes = 0
   #isComplete = false
@@ -95,12 +99,14 @@ class Copy extends Waiter implements ConnectionUser, DeadlineOwner {
   constructor(
     pieces: readonly (string | Buffer)[],
     context: ResponseContext,
+    target: MirrorTarget,
     environment: UpstreamEnvironment,
     onOver: (isAnswered: boolean) => void,
   ) {
     super()
     this.#pieces = pieces
     this.#context = context
+    this.#target = target
     this.#environment = environment
     this.#onOver = onOver
   }
@@ -109,15 +115,16 @@ class Copy extends Waiter implements ConnectionUser, DeadlineOwner {
     return mirrorClient
   }
 
-  start(target: MirrorTarget): void {
+  start(): void {
     const { wheel, config } = this.#environment
     // One time for all of it: who waits for nothing need not tell phases apart.
     wheel.arm(this.#deadline, 'mirror', config.timeouts.responseHead)
-    this.#pool = target.pick([])
-    if (this.#pool === undefined) return this.#end(false)
+    // It is no client's, so that there is nothing to choose by but load.
+    this.#server = this.#target.pick(noTries, '', false)
+    if (this.#server === undefined) return this.#end(false)
     let connection: UpstreamConnection | undefined
     try {
-      connection = this.#pool.acquire(this, false)
+      connection = this.#server.pool.acquire(this, false)
     } catch (error) {
       if (!(error instanceof ProxyError)) throw error
       return this.#end(false)
@@ -136,6 +143,7 @@ class Copy extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   override onConnectionFailed(): void {
+    this.#target.onFailure(this.#server!)
     this.#end(false)
   }
 
@@ -155,7 +163,8 @@ class Copy extends Waiter implements ConnectionUser, DeadlineOwner {
     const connection = this.#connection!
     if (this.#isComplete) {
       this.#connection = undefined
-      this.#pool!.release(connection)
+      this.#server!.pool.release(connection)
+      this.#target.onSuccess(this.#server!)
       return this.#end(true)
     }
     if (this.#bodyBytes > this.#environment.config.limits.lingerBytes) this.#end(false)
@@ -193,6 +202,7 @@ class Copy extends Waiter implements ConnectionUser, DeadlineOwner {
     const connection = this.#connection
     this.#connection = undefined
     connection?.terminate()
+    if (this.#server !== undefined) this.#target.leave(this.#server, false)
     this.#onOver(isAnswered)
   }
 }

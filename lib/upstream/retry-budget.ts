@@ -3,60 +3,31 @@
  * multiplied, nor its neighbours. It counts what was sent again and why; it does not know whether that was safe.
  */
 
-/** Why a request is sent again, in the order of an attempt's life. `stale`: a pooled connection was closed already; nothing is said about its server. */
-export const retryReasons = ['connect', 'stale', 'closed', 'timeout', 'status'] as const
-export type RetryReason = (typeof retryReasons)[number]
-
-export type RetryCounts = { readonly [K in RetryReason]: number }
+/** Why a request is sent again. `stale`: a pooled connection was closed already, which says nothing about its server. */
+export type RetryReason = 'connect' | 'stale' | 'closed' | 'timeout' | 'status'
 
 export interface RetryStats {
-  readonly retriesTotal: RetryCounts
-  /** Retries that were allowed but for the budget. */
+  readonly retriesTotal: { readonly [K in RetryReason]: number }
+  /** Retries for which there was everything but room in the budget. */
   readonly retriesDeniedTotal: number
 }
 
-export function zeroRetryCounts(): { -readonly [K in RetryReason]: number } {
-  return { connect: 0, stale: 0, closed: 0, timeout: 0, status: 0 }
-}
-
 export class RetryBudget {
-  /** Exchanges that have this group's answer to wait for, in whatever attempt. */
-  #exchanges = 0
-  #retrying = 0
-  readonly #counts = zeroRetryCounts()
+  readonly #counts = { connect: 0, stale: 0, closed: 0, timeout: 0, status: 0 }
   #denied = 0
-
-  get exchanges(): number {
-    return this.#exchanges
-  }
-
-  /** Of those, the ones that are in an attempt after the first. */
-  get retrying(): number {
-    return this.#retrying
-  }
 
   get stats(): RetryStats {
     return { retriesTotal: { ...this.#counts }, retriesDeniedTotal: this.#denied }
   }
 
-  begin(): void {
-    this.#exchanges++
-  }
-
-  /** `isRetrying`: it has got a place by `admit`. */
-  end(isRetrying: boolean): void {
-    this.#exchanges--
-    if (isRetrying) this.#retrying--
-  }
-
-  /** Gives an exchange a place, which it has until its end, whatever it tries yet. `minimum` at a time go without a share. */
-  admit(share: number, minimum: number): boolean {
-    if (this.#retrying >= minimum && this.#retrying >= share * this.#exchanges) {
-      this.#denied++
-      return false
-    }
-    this.#retrying++
-    return true
+  /**
+   * Whether one more exchange may be tried again, with so many active in the group and so many of them retrying. `minimum` at a time always
+   * may; beyond that their share of the active ones is bounded.
+   */
+  admit(active: number, retrying: number, share: number, minimum: number): boolean {
+    if (retrying < minimum || retrying < share * active) return true
+    this.#denied++
+    return false
   }
 
   count(reason: RetryReason): void {

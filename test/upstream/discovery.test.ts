@@ -7,8 +7,9 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { formatAddress } from '../../lib/core/options.ts'
 import type { ServerOptions } from '../../lib/core/service-options.ts'
-import { Discovery, needsDiscovery, serversOfNameMax, type DiscoveredServer } from '../../lib/upstream/discovery.ts'
+import { Discovery, needsDiscovery, serversOfNameMax } from '../../lib/upstream/discovery.ts'
 import { Resolver } from '../../lib/upstream/resolver.ts'
+import type { GroupServer } from '../../lib/upstream/server.ts'
 import { code, rcode, startNameServer, zoneOf, type NameServer, type ZoneRecord } from '../support/name-server.ts'
 import { until } from '../support/patience.ts'
 import { VirtualClock } from '../sim/virtual-clock.ts'
@@ -18,7 +19,7 @@ function server(address: string, options: Partial<ServerOptions> = {}): ServerOp
 }
 
 /** `address weight`, and `backup` where it is one. */
-function describeServers(servers: readonly DiscoveredServer[]): string[] {
+function describeServers(servers: readonly GroupServer[]): string[] {
   return servers.map(({ address, weight, backup }) => `${formatAddress(address)} ${weight}${backup ? ' backup' : ''}`)
 }
 
