@@ -787,8 +787,8 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     // A 1.0 client takes a connection for closed that it is not told to keep.
     const fields = !closes && this.#minorVersion === 0 ? answer.fields + 'Connection: keep-alive\r\n' : answer.fields
     const asProblem = answer.status >= 400 && answer.content === undefined && prefersProblem(this.#rawHead)
-    const { httpDate } = this.#environment
-    this.#client.write(encodeLocalResponse({ ...answer, fields }, httpDate(), closes, this.#method === 'HEAD', asProblem))
+    const date = this.#environment.httpDate()
+    this.#client.write(encodeLocalResponse({ ...answer, fields }, date, closes, this.#method === 'HEAD', asProblem))
     this.#end(closes ? 'close' : 'next')
   }
 

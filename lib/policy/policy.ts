@@ -68,30 +68,36 @@ export function checkPolicies(config: ProxyConfig): void {
   const { service } = config
   if (service === undefined) return
   for (const listener of service.listeners) mergeConfig(config, listener)
-  new Router(service.routes.map(({ name, match }) => ({ name, match, route: name })))
+  void new Router(service.routes.map(({ name, match }) => ({ name, match, route: name })))
   for (const route of service.routes) {
     const { name, action, timeouts } = route
     mergeConfig(config, { timeouts })
     if (action.kind === 'proxy' && !Object.hasOwn(service.groups, action.group))
       throw new ProxyError('ERR_EPROXY_OPTION', `route ${name}: there is no group ${action.group}`)
-    try {
-      makeRoute(route, config, new Map())
-    } catch (error) {
-      throw new ProxyError('ERR_EPROXY_OPTION', `route ${name}: ${(error as Error).message}`, error)
-    }
+    makeActions(route)
   }
 }
 
 function makeRoute(options: RouteOptions, config: ProxyConfig, groups: ReadonlyMap<string, UpstreamGroup>): Route {
-  const { name, match, action, rewrite, timeouts, allow, deny } = options
+  const { name, action, timeouts } = options
   return Object.freeze({
     name,
     config: timeouts === undefined ? config : mergeConfig(config, { timeouts }),
-    access: allow.length + deny.length === 0 ? null : new AccessList(allow, deny),
     group: action.kind === 'proxy' ? groups.get(action.group)! : undefined,
-    rewrite: rewrite === undefined ? null : new PathRewrite(match.path, rewrite.prefix),
-    answer: makeAnswer(action),
+    ...makeActions(options),
   })
+}
+
+function makeActions({ name, match, action, rewrite, allow, deny }: RouteOptions): Pick<Route, 'access' | 'rewrite' | 'answer'> {
+  try {
+    return {
+      access: allow.length + deny.length === 0 ? null : new AccessList(allow, deny),
+      rewrite: rewrite === undefined ? null : new PathRewrite(match.path, rewrite.prefix),
+      answer: makeAnswer(action),
+    }
+  } catch (error) {
+    throw new ProxyError('ERR_EPROXY_OPTION', `route ${name}: ${(error as Error).message}`, error)
+  }
 }
 
 function makeAnswer(action: RouteOptions['action']): Route['answer'] {
