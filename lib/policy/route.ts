@@ -16,11 +16,11 @@ export interface Route {
   readonly access: AccessList | null
   /** Undefined: the request is answered here, by `answer`. */
   readonly group: UpstreamGroup | undefined
-  /** Null: the target leaves as it came. */
-  readonly rewrite: PathRewrite | null
   readonly retry: RetryPolicy
   /** A copy of this share of the requests goes to another group. */
   readonly mirror: { readonly group: UpstreamGroup; readonly share: number } | undefined
+  /** Null: the target leaves as it came. */
+  readonly rewrite: PathRewrite | null
   /** Undefined without a group: no route matches the request. Throws ParseError for a request that cannot be answered so. */
   readonly answer: ((head: RequestHead) => LocalResponse) | undefined
 }
