@@ -16,10 +16,10 @@ import {
   type ReuseAfterBody,
   type Supervision,
 } from '../core/options.ts'
+import { logFormats, logLevels, type LogFormat, type LogLevel } from '../observe/logger.ts'
 import { buildParser, inWordsOf, misuse, quoteArgument, readArguments, readChoice, type CommandTable, type Flag } from './command-line.ts'
 import { completeConformance, readConformanceCommand, type ConformanceCommand } from './conformance-flags.ts'
 import { completeExplain, readExplainCommand, type ExplainCommand } from './explain-flags.ts'
-import { logFormats, logLevels, type LogFormat, type LogLevel } from './logger.ts'
 import { numberFlags, readNumber, type NumberFlag } from './option-tables.ts'
 
 export interface Settings {
