@@ -5,6 +5,7 @@
  */
 import { isIPv6 } from 'node:net'
 import { ProxyError } from './errors.ts'
+import type { ServiceOptions } from './service-options.ts'
 import type { Unit } from './units.ts'
 
 export interface NumberRow {
@@ -140,6 +141,8 @@ export interface ProxyConfig {
   readonly forwarded: ForwardedMode
   readonly halfClosedClients: HalfClosedClients
   readonly socketAccess: SocketAccess
+  /** Undefined: every listener takes every request to `upstreams`. */
+  readonly service: ServiceOptions | undefined
 }
 
 /** What a user of the library gives. Milliseconds and bytes; addresses as on the command line. */
@@ -169,6 +172,8 @@ export interface ProxyOptions {
    * what it takes; 'streams' by the public interface of net.Socket alone.
    */
   socketAccess?: SocketAccess
+  /** Listeners, routes, groups of servers and more; `upstreams` is empty then. */
+  service?: ServiceOptions | undefined
 }
 
 type Rows = Record<string, Pick<NumberRow, 'default' | 'min' | 'max'>>
@@ -177,11 +182,12 @@ function resolveNumbers<R extends Rows>(
   table: R,
   given: Partial<Record<keyof R & string, number>> | undefined,
   place: string,
+  base?: Readonly<Record<keyof R & string, number>>,
 ): Record<keyof R & string, number> {
   const result: Record<string, number> = {}
   if (given !== undefined && (typeof given !== 'object' || Array.isArray(given)))
     throw optionError(`${place} must be an object of numbers, not ${String(given)}`)
-  for (const [name, row] of Object.entries(table)) result[name] = row.default
+  for (const [name, row] of Object.entries(table)) result[name] = base?.[name] ?? row.default
   for (const [name, value] of Object.entries(given ?? {})) {
     if (value === undefined) continue
     const row = Object.hasOwn(table, name) ? table[name] : undefined
@@ -211,6 +217,7 @@ const optionNames = [
   'forwarded',
   'halfClosedClients',
   'socketAccess',
+  'service',
 ] as const satisfies readonly (keyof ProxyOptions)[]
 /** RFC 9110 section 7.6.3: received-by is a pseudonym (token) or host[:port]; empty for no Via. */
 export const viaPattern = /^(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?::[0-9]+)?)?$/
@@ -239,6 +246,8 @@ export function resolveOptions(given: ProxyOptions, via: string): ProxyConfig {
   const reuseAfterBody = given.reuseAfterBody ?? 'same-client'
   if (!reuseModes.includes(reuseAfterBody))
     throw optionError(`reuseAfterBody must be same-client or anyone, not ${String(reuseAfterBody)}`)
+  if (given.service !== undefined && upstreams.length > 0)
+    throw optionError('upstreams and service exclude each other: servers stand in service.groups')
   return Object.freeze({
     upstreams: Object.freeze(upstreams.map(parseUpstreamAddress)),
     timeouts: resolveNumbers(timeoutTable, given.timeouts, 'timeouts'),
@@ -250,6 +259,28 @@ export function resolveOptions(given: ProxyOptions, via: string): ProxyConfig {
     forwarded,
     halfClosedClients,
     socketAccess,
+    service: given.service,
+  })
+}
+
+/** What one listener, route or group of servers has of its own. */
+export type ConfigChanges = {
+  readonly timeouts?: Partial<Timeouts> | undefined
+  readonly limits?: Partial<Limits> | undefined
+  readonly pool?: Partial<PoolLimits> | undefined
+  readonly desync?: Partial<DesyncLimits> | undefined
+  readonly forwarded?: ForwardedMode | undefined
+}
+
+/** The configuration with some of its values changed. Throws ProxyError ERR_EPROXY_OPTION. */
+export function mergeConfig(config: ProxyConfig, { timeouts, limits, pool, desync, forwarded }: ConfigChanges): ProxyConfig {
+  return Object.freeze({
+    ...config,
+    timeouts: resolveNumbers(timeoutTable, timeouts, 'timeouts', config.timeouts),
+    limits: resolveNumbers(limitTable, limits, 'limits', config.limits),
+    pool: resolveNumbers(poolTable, pool, 'pool', config.pool),
+    desync: resolveNumbers(desyncLimitTable, desync, 'desync', config.desync),
+    forwarded: forwarded ?? config.forwarded,
   })
 }
 
