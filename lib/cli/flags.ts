@@ -195,7 +195,7 @@ function readSettings(values: ReadonlyMap<string, readonly string[]>): Settings 
   }
   for (const flag of numberFlags) {
     const value = text(flag.name)
-    if (value !== undefined) sections[flag.section][flag.key] = readNumber(flag, value)
+    if (value !== undefined) sections[flag.section][flag.key] = readNumber(flag, value, `--${flag.name}`)
   }
   if (values.has('via') && values.has('no-via')) throw misuse('--via and --no-via exclude each other')
   const via = values.has('no-via') ? '' : text('via')

@@ -16,8 +16,10 @@ export interface Located {
   readonly place: Place
   /** The way to the value as far as the file has it: steps that a short form leaves out are left out. */
   readonly steps: readonly PropertyKey[]
-  /** The whole path leads to something that is written there. */
+  /** The whole way leads to something that is written there, be it a short form. */
   readonly isWritten: boolean
+  /** Short forms that stand instead of sections: the way to each, and the key of the section that was asked for. */
+  readonly skips: readonly { readonly steps: readonly PropertyKey[]; readonly key: PropertyKey }[]
 }
 
 export class ConfigDocument {
@@ -59,6 +61,7 @@ export class ConfigDocument {
     let offset = this.#offsetOf(node) ?? 0
     const walked: PropertyKey[] = []
     let isWritten = true
+    const skips: { steps: readonly PropertyKey[]; key: PropertyKey }[] = []
     for (const [index, step] of steps.entries()) {
       node = this.#resolve(node)
       if (isMap(node)) {
@@ -81,10 +84,9 @@ export class ConfigDocument {
         walked.push(step)
         node = node.items[step]
         offset = this.#offsetOf(node) ?? offset
-      }
-      // Otherwise a short form stands for the section that has this step: it is the place.
+      } else skips.push({ steps: [...walked], key: step })
     }
-    return { place: this.#at(offset), steps: walked, isWritten }
+    return { place: this.#at(offset), steps: walked, isWritten, skips }
   }
 
   /** An alias stands for what has its anchor. */

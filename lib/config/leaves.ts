@@ -2,10 +2,10 @@
  * The kinds of values that stand in a configuration file, each read strictly and written back as people write it: durations, sizes,
  * shares, addresses, networks, names. Every leaf says what it expected in words. The sections that are made of them are in schema.ts.
  */
-import { isIP } from 'node:net'
 import { z } from 'zod'
 import { formatAddress, parseListenAddress, parseUpstreamAddress, type NumberRow } from '../core/options.ts'
 import { formatQuantity, parseQuantity, type Unit } from '../core/units.ts'
+import { NetworkSet } from '../route/networks.ts'
 
 type Row = Pick<NumberRow, 'default' | 'min' | 'max' | 'doc'> & Partial<Pick<NumberRow, 'unit'>>
 
@@ -37,7 +37,10 @@ export function quantity(unit: Unit, { min, max }: { readonly min: number; reado
         if (value >= min && value <= max) return value
         return problem(`must be from ${formatQuantity(unit, min)} to ${formatQuantity(unit, max)}, not ${formatQuantity(unit, value)}`)
       },
-      encode: (value) => (unit === 'count' ? value : formatQuantity(unit, value)),
+      encode: (value) => {
+        const text = formatQuantity(unit, value)
+        return /^[0-9]+$/.test(text) ? value : text
+      },
     })
     .meta({ description: doc, pattern, ...bounds })
 }
@@ -55,15 +58,15 @@ export function share(doc: string) {
   return z
     .codec(z.union([z.number(), z.string()], { error: 'expected a share, such as 0.1 or 10%' }), z.number(), {
       decode: (given, context) => {
-        const percent = typeof given === 'string' ? /^([0-9]+(?:\.[0-9]+)?)%$/.exec(given)?.[1] : undefined
-        const value = typeof given === 'number' ? given : percent === undefined ? Number.NaN : Number(percent) / 100
+        const [, digits, percent] = /^([0-9]+(?:\.[0-9]+)?)(%?)$/.exec(String(given)) ?? []
+        const value = typeof given === 'number' ? given : digits === undefined ? Number.NaN : Number(digits) / (percent === '%' ? 100 : 1)
         if (value >= 0 && value <= 1) return value
         context.issues.push({ code: 'custom', message: `must be from 0 to 1, or from 0% to 100%, not ${show(given)}`, input: given })
         return z.NEVER
       },
       encode: (value) => value,
     })
-    .meta({ description: doc, minimum: 0, maximum: 1, pattern: '^[0-9]+([.][0-9]+)?%$' })
+    .meta({ description: doc, minimum: 0, maximum: 1, pattern: '^[0-9]+([.][0-9]+)?%?$' })
 }
 
 /** Text that a function can object to, by an Error whose message is shown. */
@@ -122,36 +125,7 @@ export function regularExpression(doc: string) {
 
 /** CIDR notation; a bare address is a network of one. */
 export function network(doc: string) {
-  return checkedText(doc, checkNetwork)
-}
-
-function checkNetwork(text: string): void {
-  const [address = '', length, more] = text.split('/')
-  const version = isIP(address)
-  const bits = version === 4 ? 32 : 128
-  if (version === 0 || more !== undefined || address.includes('%'))
-    throw new Error(`${show(text)} is not a network; write an address and the length of its prefix, such as 10.0.0.0/8 or 2001:db8::/32`)
-  if (length === undefined) return
-  const prefix = Number(length)
-  if (!/^[0-9]{1,3}$/.test(length) || prefix > bits) throw new Error(`${show(text)}: the length of the prefix is from 0 to ${bits}`)
-  const low = (1n << BigInt(bits - prefix)) - 1n
-  // Who writes 10.0.0.5/8 means one of two things, and which one is not for us to guess.
-  if ((toInteger(address, version) & low) !== 0n) throw new Error(`${show(text)} has bits beyond its prefix; write the first address of the network`)
-}
-
-function toInteger(address: string, version: number): bigint {
-  if (version === 4) return address.split('.').reduce((sum, part) => sum * 256n + BigInt(part), 0n)
-  // The last four octets may be written as an IPv4 address.
-  const tail = /^(.*:)([0-9.]+)$/.exec(address)
-  const isMixed = tail?.[2]?.includes('.') === true
-  const v4 = isMixed ? toInteger(tail![2]!, 4) : 0n
-  const plain = isMixed ? `${tail![1]}${(v4 >> 16n).toString(16)}:${(v4 & 0xffffn).toString(16)}` : address
-  const [head = '', rest] = plain.split('::')
-  const words = (text: string): string[] => (text === '' ? [] : text.split(':'))
-  const left = words(head)
-  const right = words(rest ?? '')
-  const zeros = rest === undefined ? [] : new Array<string>(8 - left.length - right.length).fill('0')
-  return [...left, ...zeros, ...right].reduce((sum, word) => sum * 65_536n + BigInt(`0x${word}`), 0n)
+  return checkedText(doc, (text) => new NetworkSet([text]))
 }
 
 /** What was written, short and on one line. */

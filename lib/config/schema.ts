@@ -19,6 +19,7 @@ import {
   workersMax,
 } from '../core/options.ts'
 import { logFormats, logLevels } from '../observe/logger.ts'
+import { NetworkSet } from '../route/networks.ts'
 import {
   checkedText,
   fieldValue,
@@ -40,20 +41,27 @@ const countMax = 1_000_000
 function name(doc: string) {
   return checkedText(doc, (text) => {
     if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/.test(text))
-      throw new Error(`${show(text)} is not a name; write up to 64 letters, digits, "-", "_" and ".", the first none of the last two but "_"`)
+      throw new Error(`${show(text)} is not a name; write up to 64 letters, digits, "_", "-" and ".", and begin with none of the last two`)
   })
 }
 
-/** One or several; several come out. */
-function oneOrMore<T extends z.ZodType>(item: T, doc: string) {
-  return z.union([z.array(item), item.transform((one) => [one])], { error: 'expected one value or a list of them' }).describe(doc)
-}
-
-/** A shorter way to write `full`. */
+/** A shorter way to write `full`, for reading only: what is printed is written out. */
 function short<From extends z.ZodType, Full extends z.ZodType>(from: From, full: Full, write: (given: z.output<From>) => z.input<Full>) {
   // Generic schemas are too much for the compiler; what `write` has to return is checked by its own type.
-  const expanded: z.ZodType = from.transform(write)
-  return z.pipe(expanded, full as z.ZodType) as unknown as z.ZodType<z.output<Full>, z.input<From>>
+  const codec = z.codec(from as z.ZodType, full as z.ZodType, {
+    decode: (given) => write(given as z.output<From>),
+    encode: (value, context) => {
+      context.issues.push({ code: 'custom', message: 'is written out', input: value })
+      return z.NEVER
+    },
+  })
+  return codec as unknown as z.ZodType<z.output<Full>, z.input<From>>
+}
+
+/** One or several; several come out. */
+function oneOrMore<T extends z.ZodType<string, string>>(item: T, doc: string) {
+  const several = z.array(item as z.ZodType<string, string>)
+  return z.union([several, short(item, several, (one) => [one])], { error: 'expected one value or a list of them' }).describe(doc)
 }
 
 /** The file's names for timers of one exchange and of the connection to its upstream. */
@@ -111,8 +119,8 @@ const listenerLimits = [
 const profile = z.enum(['raw', 'edge']).describe('raw alters nothing but hop-by-hop fields and framing; edge is for a proxy that is open to the internet')
 const forwarded = z.enum(forwardedModes).describe('fields that tell the upstream about the client; raw: off, edge: both')
 const trustedProxies = z
-  .array(network('an address or a network in CIDR notation'))
-  .describe('networks of proxies before this one, whose X-Forwarded-* and Forwarded fields are believed')
+  .array(checkedText('an address or a network in CIDR notation, or unix', (text) => text === 'unix' || new NetworkSet([text])))
+  .describe('networks of proxies before this one, whose X-Forwarded-* and Forwarded fields are believed; unix: peers on a unix socket')
 const requestBodyBytes = quantity('bytes', { min: 0, max: Number.MAX_SAFE_INTEGER }, 'largest request body, 0 = no limit; 413')
 const rateLimitNames = oneOrMore(name('a name under rateLimits'), 'names of rate limits that count here')
 
@@ -127,6 +135,41 @@ const secret = z
   )
   .describe('a secret: a text, { env: NAME } or { file: PATH }')
 
+const rules = z
+  .partialRecord(
+    z.enum(Object.keys(ruleTable) as [RuleId, ...RuleId[]]).describe('the id of a rule'),
+    z.enum(['reject', 'warn']).describe('refuse the message, or log it and go on'),
+  )
+  .describe('what happens when a rule is broken, for the rules where a looser action is safe')
+
+const requestIdFields = z.strictObject({
+  name: token('the field', 'a field name').prefault('X-Request-Id'),
+  accept: z.enum(['trusted', 'always', 'never']).describe('whose id is taken over; otherwise one is made').prefault('trusted'),
+})
+const requestId = z
+  .union(
+    [
+      requestIdFields,
+      z.literal(false),
+      short(z.literal(true), requestIdFields, () => ({})),
+      short(z.string(), requestIdFields, (field) => ({ name: field })),
+    ],
+    { error: 'expected true, false, the name of a field, or a section' },
+  )
+  .describe('an id for each request: true, false, the name of a field, or a section; raw: false, edge: true')
+
+const securityFieldsSection = z.strictObject({
+  contentTypeOptions: z.boolean().describe('X-Content-Type-Options: nosniff').prefault(true),
+  referrerPolicy: fieldValue("Referrer-Policy; '' = none").prefault('strict-origin-when-cross-origin'),
+  frameOptions: z.enum(['', 'DENY', 'SAMEORIGIN']).describe("X-Frame-Options; '' = none").prefault('SAMEORIGIN'),
+  frameAncestors: fieldValue("sources for frame-ancestors in a Content-Security-Policy; '' = none").prefault(''),
+  strictTransportSecurity: fieldValue("Strict-Transport-Security, when the request came over TLS; '' = none").prefault('max-age=31536000'),
+})
+const securityFields = z.union(
+  [securityFieldsSection, z.literal(false), short(z.literal(true), securityFieldsSection, () => ({}))],
+  { error: 'expected true, false, or a section' },
+)
+
 const listener = z.strictObject({
   address: listenAddress('host:port, [v6]:port, :port or unix:path'),
   profile: profile.exactOptional(),
@@ -134,6 +177,13 @@ const listener = z.strictObject({
   limits: numbers(limitTable, 'limits of this listener, instead of those for all', listenerLimits).exactOptional(),
   forwarded: forwarded.exactOptional(),
   trustedProxies: trustedProxies.exactOptional(),
+  requestId: requestId.exactOptional(),
+  traceparent: z.boolean().describe('W3C traceparent is passed when it is valid, and made otherwise; false by default').exactOptional(),
+  serverField: fieldValue('what becomes of Server in responses: pass, remove, or another text; raw: pass, edge: remove').exactOptional(),
+  securityFields: securityFields
+    .describe('response fields that protect browsers: true, false, or a section; raw: false, edge: true')
+    .exactOptional(),
+  rules: rules.prefault({}),
   routes: oneOrMore(name('the name of a route'), 'names of the routes that hold here; none: all').exactOptional(),
   rateLimits: rateLimitNames.exactOptional(),
   connectionsPerClient: quantity(
@@ -272,13 +322,14 @@ const upstream = z.union([group, short(servers, group, (list) => ({ servers: z.e
   error: 'expected a list of addresses, or a section with servers',
 })
 
+const exactValue = z.strictObject({ exact: z.string().describe('the value') })
 const valueMatch = z.union(
   [
-    z.strictObject({ exact: z.string().describe('the value') }),
+    exactValue,
     z.strictObject({ prefix: z.string().describe('what the value begins with') }),
     z.strictObject({ pattern: regularExpression('a regular expression for the value') }),
     z.strictObject({ present: z.boolean().describe('whether the field is there at all') }),
-    z.string().transform((exact) => ({ exact })),
+    short(z.string(), exactValue, (exact) => ({ exact })),
   ],
   { error: 'expected a text, or one of exact, prefix, pattern and present' },
 )
@@ -288,13 +339,14 @@ const pathText = (doc: string) =>
     if (!/^\/[\x21\x22\x24-\x3e\x40-\x7e]*$/.test(text)) throw new Error(`${show(text)} is not a path; it begins with / and has no space, ? or #`)
   })
 
+const pathPrefix = z.strictObject({ prefix: pathText('first segments of the path') })
 const pathMatch = z
   .union(
     [
       z.strictObject({ exact: pathText('the whole path') }),
-      z.strictObject({ prefix: pathText('first segments of the path') }),
+      pathPrefix,
       z.strictObject({ pattern: regularExpression('a regular expression for the whole path') }),
-      pathText('first segments of the path').transform((prefix) => ({ prefix })),
+      short(z.string(), pathPrefix, (prefix) => ({ prefix })),
     ],
     { error: 'expected a path, or one of exact, prefix and pattern' },
   )
@@ -405,13 +457,6 @@ const retry = z
   })
   .describe('when another server is tried')
 
-const rules = z
-  .partialRecord(
-    z.enum(Object.keys(ruleTable) as [RuleId, ...RuleId[]]).describe('the id of a rule'),
-    z.enum(['reject', 'warn']).describe('refuse the message, or log it and go on'),
-  )
-  .describe('what happens when a rule is broken, for the rules where a looser action is safe')
-
 const route = z.strictObject({
   name: name('the name in logs and metrics; route-1 and so on by default').exactOptional(),
   match: match.prefault({}),
@@ -424,7 +469,7 @@ const route = z.strictObject({
     .exactOptional(),
   requestHeaders: fieldEdits.describe('changes fields of the request').prefault({}),
   responseHeaders: fieldEdits.describe('changes fields of the response').prefault({}),
-  securityHeaders: z.boolean().describe('response fields that protect browsers; raw: false, edge: true').exactOptional(),
+  securityFields: securityFields.describe('response fields that protect browsers, instead of what the listener says').exactOptional(),
   timeouts: numbers(timeoutTable, 'timers of these exchanges, instead of those for all', exchangeTimeouts).exactOptional(),
   requestBodyBytes: requestBodyBytes.exactOptional(),
   retry: retry.exactOptional(),
@@ -470,19 +515,21 @@ const rateLimitFields = z.strictObject({
   shared: z.boolean().describe('counted across machines, in rateLimitStore; true by default when there is one').exactOptional(),
 })
 
+const ratePattern = /^[0-9]+\/(?:ms|[smhd]|[0-9][0-9a-z]*)$/
 const rateLimit = z
   .union(
     [
       rateLimitFields,
-      z
-        .string()
-        .transform((text, context): z.input<typeof rateLimitFields> => {
-          const [, requests, per] = /^([0-9]+)\/(s|m|h|d|[0-9][0-9a-z]*)$/.exec(text) ?? []
-          if (requests !== undefined && per !== undefined) return { requests, per: /^[0-9]/.test(per) ? per : `1${per}` }
-          context.issues.push({ code: 'custom', message: `${show(text)} is not a rate; write 100/s, 1000/m or 50/10s`, input: text })
-          return z.NEVER
-        })
-        .pipe(rateLimitFields),
+      short(
+        checkedText('a rate', (text) => {
+          if (!ratePattern.test(text)) throw new Error(`${show(text)} is not a rate; write 100/s, 1000/m or 50/10s`)
+        }),
+        rateLimitFields,
+        (text) => {
+          const [requests = '', per = ''] = text.split('/')
+          return { requests, per: /^[0-9]/.test(per) ? per : `1${per}` }
+        },
+      ),
     ],
     { error: 'expected a rate such as 100/s, or a section' },
   )
@@ -602,5 +649,6 @@ export type FileContent = z.output<typeof fileSchema>
 export type FileListener = z.output<typeof listener>
 export type FileGroup = z.output<typeof group>
 export type FileRoute = z.output<typeof route>
+export type FileHealth = z.output<typeof healthFields>
 export type FileRateLimit = z.output<typeof rateLimitFields>
 export type Secret = z.output<typeof secret>
