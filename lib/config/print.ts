@@ -44,6 +44,7 @@ export function printConfiguration({ content, document }: Loaded, overrides: rea
 function walk(node: unknown, steps: readonly PropertyKey[], visitLeaf: (node: Node, steps: readonly PropertyKey[]) => void): void {
   if (isMap(node) && node.items.length > 0) {
     for (const { key, value } of [...node.items]) walk(value, [...steps, String(isScalar(key) ? key.value : key)], visitLeaf)
+    if (node.items.length === 0) visitLeaf(node, steps)
   } else if (isSeq(node) && node.items.length > 0) {
     for (const [index, item] of node.items.entries()) walk(item, [...steps, index], visitLeaf)
   } else if (isScalar(node) || isMap(node) || isSeq(node)) visitLeaf(node, steps)

@@ -109,11 +109,10 @@ const listenerLimits = [
   'messageExtensionBytes',
   'trailerFields',
   'trailerBytes',
-  'connections',
   'lingerBytes',
+  'replayBytes',
   'minRate',
   'turnMessages',
-  'turnBytes',
 ] as const satisfies (keyof typeof limitTable)[]
 
 const profile = z.enum(['raw', 'edge']).describe('raw alters nothing but hop-by-hop fields and framing; edge is for a proxy that is open to the internet')
