@@ -75,8 +75,7 @@ export function assemble(file: CompleteContent, readSecret: ReadSecret): Configu
         redactQuery: accessLog.redactQuery,
       }),
     admin:
-      admin &&
-      present<AdminOptions>({ address: admin.address, token: readSecret(admin.token, ['admin', 'token']), public: admin.public }),
+      admin && present<AdminOptions>({ address: admin.address, token: readSecret(admin.token, ['admin', 'token']), public: admin.public }),
     warnings: findUnused(file),
   }
 }

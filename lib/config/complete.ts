@@ -98,9 +98,13 @@ export function complete(file: FileContent): CompleteContent {
   const listeners = (file.listeners ?? [{ address: ':8080', rules: {} }]).map((row) => completeListener(row, file, profile))
   const hasStore = file.rateLimitStore !== undefined
   const rateLimits = Object.fromEntries(
-    Object.entries(file.rateLimits).map(([name, row]) => [name, { ...row, burst: row.burst ?? row.requests, shared: row.shared ?? hasStore }]),
+    Object.entries(file.rateLimits).map(([name, row]) => [
+      name,
+      { ...row, burst: row.burst ?? row.requests, shared: row.shared ?? hasStore },
+    ]),
   )
-  if (listeners.some((row) => row.rateLimits.includes(edgeRateLimitName))) rateLimits[edgeRateLimitName] ??= { ...edgeRateLimit, shared: hasStore }
+  if (listeners.some((row) => row.rateLimits.includes(edgeRateLimitName)))
+    rateLimits[edgeRateLimitName] ??= { ...edgeRateLimit, shared: hasStore }
   const [onlyGroup, ...others] = Object.keys(file.upstreams)
   const isOnlyGroup = onlyGroup !== undefined && others.length === 0
   const routes = file.routes.length === 0 && isOnlyGroup ? [makeDefaultRoute(onlyGroup)] : file.routes
@@ -240,7 +244,9 @@ function findRepeatedMatches(routes: readonly CompleteRoute[]): Objection[] {
   })
   return keys.flatMap((key, index) => {
     const first = keys.indexOf(key)
-    return first === index ? [] : [{ steps: ['routes', index, 'match'], message: `route ${show(routes[first]!.name)} matches the same requests` }]
+    return first === index
+      ? []
+      : [{ steps: ['routes', index, 'match'], message: `route ${show(routes[first]!.name)} matches the same requests` }]
   })
 }
 
@@ -250,7 +256,11 @@ function findGroupObjections({ upstreams, routes }: CompleteContent): Objection[
   if (names.length === 0 && routes.length === 0)
     found.push({ steps: [], message: 'there is nothing to do: expected upstreams, or routes that answer by themselves' })
   if (names.length > 1 && routes.length === 0)
-    found.push({ steps: ['upstreams'], isKey: true, message: `there are ${names.length} groups and no routes that say which request goes where` })
+    found.push({
+      steps: ['upstreams'],
+      isKey: true,
+      message: `there are ${names.length} groups and no routes that say which request goes where`,
+    })
   for (const [name, group] of Object.entries(upstreams)) {
     const addresses = group.servers.map(({ address }) => address)
     for (const [index, address] of addresses.entries()) {
@@ -258,9 +268,16 @@ function findGroupObjections({ upstreams, routes }: CompleteContent): Objection[
         found.push({ steps: ['upstreams', name, 'servers', index], message: `the group has ${address} already; give it a weight instead` })
     }
     if (group.servers.every(({ backup }) => backup))
-      found.push({ steps: ['upstreams', name], isKey: true, message: 'every server of this group is a backup; one has to be there for every day' })
+      found.push({
+        steps: ['upstreams', name],
+        isKey: true,
+        message: 'every server of this group is a backup; one has to be there for every day',
+      })
     if (group.health !== undefined && group.health.timeout > group.health.interval)
-      found.push({ steps: ['upstreams', name, 'health', 'timeout'], message: 'a check has to end before the next one begins: expected at most health.interval' })
+      found.push({
+        steps: ['upstreams', name, 'health', 'timeout'],
+        message: 'a check has to end before the next one begins: expected at most health.interval',
+      })
     if (group.outlier !== undefined && group.outlier.ejectMax < group.outlier.eject)
       found.push({ steps: ['upstreams', name, 'outlier', 'ejectMax'], message: 'expected no less than outlier.eject' })
   }
@@ -295,6 +312,7 @@ function isLocal(address: string): boolean {
 function unknownName(name: string, known: readonly string[], what: string, steps: readonly PropertyKey[]): Objection[] {
   if (known.includes(name)) return []
   const near = suggest(name, known)
-  const hint = near !== undefined ? `did you mean ${near}?` : known.length === 0 ? 'there is none' : `there are ${known.slice(0, 8).join(', ')}`
+  const hint =
+    near !== undefined ? `did you mean ${near}?` : known.length === 0 ? 'there is none' : `there are ${known.slice(0, 8).join(', ')}`
   return [{ steps, message: `there is no ${what} ${show(name)}; ${hint}` }]
 }

@@ -47,7 +47,13 @@ export class ConfigDocument {
       throw new ConfigError([{ path, line: 1, column: 1, message: `the file is longer than ${fileBytesMax / 1_024 / 1_024} MiB` }])
     this.#refuseDepth(text)
     // Warnings of the reader go to the process otherwise.
-    this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false, logLevel: 'silent', strict: true, uniqueKeys: true })
+    this.#document = parseDocument(text, {
+      lineCounter: this.#lines,
+      prettyErrors: false,
+      logLevel: 'silent',
+      strict: true,
+      uniqueKeys: true,
+    })
     const { errors, warnings } = this.#document
     const problems = [...errors, ...warnings].map(({ code, message, pos }) => ({ ...this.#at(pos[0]), message: inOurWords(code, message) }))
     if (problems.length === 0) problems.push(...this.#findForeign())

@@ -27,7 +27,10 @@ function describe(issue: Issue, steps: Steps, data: unknown, keysAt: KeysAt): Ob
       const [inner] = issue.issues
       const { key, known } = describeKey(inner, steps)
       const near = known === undefined ? undefined : suggest(key, known)
-      const message = known === undefined ? (inner?.message ?? issue.message) : `unknown key ${show(key)}${near === undefined ? '' : `; did you mean ${near}?`}`
+      const message =
+        known === undefined
+          ? (inner?.message ?? issue.message)
+          : `unknown key ${show(key)}${near === undefined ? '' : `; did you mean ${near}?`}`
       return [{ steps, isKey: true, message }]
     }
     case 'invalid_element':
@@ -41,11 +44,13 @@ function describe(issue: Issue, steps: Steps, data: unknown, keysAt: KeysAt): Ob
       return [{ steps, message: `expected ${list(values)}, not ${show(value)}${near === undefined ? '' : `; did you mean ${near}?`}` }]
     }
     case 'too_small':
-      if (issue.origin === 'number') return [{ steps, message: `must be ${String(issue.minimum)} or more, not ${show(valueAt(data, steps))}` }]
+      if (issue.origin === 'number')
+        return [{ steps, message: `must be ${String(issue.minimum)} or more, not ${show(valueAt(data, steps))}` }]
       if (issue.origin === 'string') return [{ steps, message: 'expected a text that is not empty' }]
       return [{ steps, message: issue.message }]
     case 'too_big':
-      if (issue.origin === 'number') return [{ steps, message: `must be ${String(issue.maximum)} or less, not ${show(valueAt(data, steps))}` }]
+      if (issue.origin === 'number')
+        return [{ steps, message: `must be ${String(issue.maximum)} or less, not ${show(valueAt(data, steps))}` }]
       return [{ steps, message: `must have ${String(issue.maximum)} characters at most` }]
     default:
       return [{ steps, message: issue.message }]
@@ -76,11 +81,15 @@ function sameButForStyle(name: string, key: string): boolean {
 function describeUnion(issue: Extract<Issue, { code: 'invalid_union' }>, steps: Steps, data: unknown, keysAt: KeysAt): Objection[] {
   const value = valueAt(data, steps)
   // A form that is of another kind was not meant.
-  const meant = issue.errors.filter((issues) => !issues.some(({ code, path }) => path.length === 0 && (code === 'invalid_type' || code === 'invalid_value')))
+  const meant = issue.errors.filter(
+    (issues) => !issues.some(({ code, path }) => path.length === 0 && (code === 'invalid_type' || code === 'invalid_value')),
+  )
   if (meant.length === 0) {
     // Of unions in unions the inner one may know more.
     const nested = issue.errors.flat().filter((inner) => inner.code === 'invalid_union' && inner.errors.length > 0)
-    const found = nested.flatMap((inner) => describe(inner, [...steps, ...inner.path], data, keysAt)).filter(({ steps: deeper }) => deeper.length > steps.length)
+    const found = nested
+      .flatMap((inner) => describe(inner, [...steps, ...inner.path], data, keysAt))
+      .filter(({ steps: deeper }) => deeper.length > steps.length)
     if (found.length > 0) return found
     return [{ steps, message: `${issue.message}, not ${describeValue(value)}` }]
   }
@@ -88,7 +97,8 @@ function describeUnion(issue: Extract<Issue, { code: 'invalid_union' }>, steps: 
     issues.reduce((sum, { code, path }) => sum + (path.length === 0 && code === 'unrecognized_keys' ? 10 : 1), 0)
   const [best] = meant.toSorted((a, b) => keysOf(a) - keysOf(b))
   // Where each form is a section with one key, which of them was meant is told by what was expected of all.
-  if (meant.length > 1 && best!.some(({ code }) => code === 'unrecognized_keys')) return [{ steps, message: `${issue.message}, not ${describeValue(value)}` }]
+  if (meant.length > 1 && best!.some(({ code }) => code === 'unrecognized_keys'))
+    return [{ steps, message: `${issue.message}, not ${describeValue(value)}` }]
   return toObjections(best!, data, keysAt, steps)
 }
 
@@ -106,14 +116,16 @@ function describeType(expected: string, value: unknown, steps: Steps): string {
   const wanted = kinds[expected] ?? expected
   if (value === undefined) return `${String(steps.at(-1))} is missing: expected ${wanted}`
   // 8080 and true are texts for people, and values of their own for YAML.
-  const hint = expected === 'string' && (typeof value === 'number' || typeof value === 'boolean') ? `; write '${String(value)}' in quotes` : ''
+  const hint =
+    expected === 'string' && (typeof value === 'number' || typeof value === 'boolean') ? `; write '${String(value)}' in quotes` : ''
   return `expected ${wanted}, not ${describeValue(value)}${hint}`
 }
 
 function describeValue(value: unknown): string {
   if (value === undefined || value === null) return 'nothing'
   if (Array.isArray(value)) return 'a list'
-  if (typeof value === 'object') return `a section${Object.keys(value).length === 0 ? '' : ` with ${Object.keys(value).slice(0, 4).map(show).join(', ')}`}`
+  if (typeof value === 'object')
+    return `a section${Object.keys(value).length === 0 ? '' : ` with ${Object.keys(value).slice(0, 4).map(show).join(', ')}`}`
   if (typeof value === 'number' && !Number.isFinite(value)) return String(value)
   return show(value)
 }

@@ -33,7 +33,11 @@ export function jsonSchema(): JsonSchema {
 export function keysAt(steps: readonly PropertyKey[]): readonly string[] {
   let found: JsonSchema[] = forms(jsonSchema())
   for (const step of steps) found = found.flatMap((schema) => child(schema, step)).flatMap(forms)
-  return [...new Set(found.flatMap(({ properties = {}, propertyNames }) => [...Object.keys(properties), ...(propertyNames?.enum ?? []).map(String)]))]
+  return [
+    ...new Set(
+      found.flatMap(({ properties = {}, propertyNames }) => [...Object.keys(properties), ...(propertyNames?.enum ?? []).map(String)]),
+    ),
+  ]
 }
 
 /** A value may be written in several forms. */
@@ -68,7 +72,12 @@ function listSection(schema: JsonSchema, prefix: string): KeyRow[] {
   const rows: KeyRow[] = []
   for (const [name, own] of Object.entries(schema.properties ?? {})) {
     const key = prefix === '' ? name : `${prefix}.${name}`
-    rows.push({ key, kind: describeKind(own), defaultText: own.default === undefined ? '' : describeDefault(own.default), doc: own.description ?? '' })
+    rows.push({
+      key,
+      kind: describeKind(own),
+      defaultText: own.default === undefined ? '' : describeDefault(own.default),
+      doc: own.description ?? '',
+    })
     if (!tabled.has(name)) rows.push(...listInner(own, key))
   }
   return rows
@@ -76,7 +85,9 @@ function listSection(schema: JsonSchema, prefix: string): KeyRow[] {
 
 /** What stands below a key: of the forms that it may have, the one with keys. */
 function listInner(schema: JsonSchema, key: string): KeyRow[] {
-  const [section] = forms(schema).filter(({ properties, additionalProperties }) => properties !== undefined || typeof additionalProperties === 'object')
+  const [section] = forms(schema).filter(
+    ({ properties, additionalProperties }) => properties !== undefined || typeof additionalProperties === 'object',
+  )
   const items = forms(schema).flatMap(({ items: item }) => (item === undefined ? [] : [item]))
   if (section?.properties !== undefined && Object.keys(section.properties).length > 1) return listSection(section, key)
   if (typeof section?.additionalProperties === 'object') return listInner(section.additionalProperties, `${key}.NAME`)

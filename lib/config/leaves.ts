@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { formatAddress, parseListenAddress, parseUpstreamAddress, type NumberRow } from '../core/options.ts'
 import { formatQuantity, parseQuantity, type Unit } from '../core/units.ts'
 import { NetworkSet } from '../route/networks.ts'
+import { Pattern } from '../route/pattern.ts'
 
 type Row = Pick<NumberRow, 'default' | 'min' | 'max' | 'doc'> & Partial<Pick<NumberRow, 'unit'>>
 
@@ -113,14 +114,15 @@ export function token(doc: string, what = 'a token') {
 /** RFC 9110 section 5.5; what is outside of latin-1 has no octet. */
 export function fieldValue(doc: string) {
   return checkedText(doc, (text) => {
-    // oxlint-disable-next-line no-control-regex
     if (!/^(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?$/.test(text))
-      throw new Error(`${show(text)} cannot be the value of a field: no control characters, no space at its ends, no character above U+00FF`)
+      throw new Error(
+        `${show(text)} cannot be the value of a field: no control characters, no space at its ends, no character above U+00FF`,
+      )
   })
 }
 
 export function regularExpression(doc: string) {
-  return checkedText(doc, (text) => new RegExp(text, 'u'))
+  return checkedText(doc, (text) => new Pattern(text))
 }
 
 /** CIDR notation; a bare address is a network of one. */

@@ -5,6 +5,8 @@
 import fs from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { ProxyError } from '../core/errors.ts'
+import { resolveOptions } from '../core/options.ts'
+import { checkPolicies } from '../policy/policy.ts'
 import { assemble } from './assemble.ts'
 import { complete, findObjections, type CompleteContent, type Objection } from './complete.ts'
 import type { Configuration } from './configuration.ts'
@@ -56,6 +58,13 @@ export function interpret({ path, overrides, environment }: Sources, text: strin
     return value
   })
   if (objections.length > 0) refuse(objections)
+  // What the layers below refuse and nobody here has looked for: better now than when workers run.
+  try {
+    checkPolicies(resolveOptions({ ...configuration.engine, service: configuration.service }, 'eproxy'))
+  } catch (error) {
+    if (!isConfigError(error)) throw error
+    refuse([{ steps: [], message: error.message }])
+  }
   return { configuration, content, document }
 }
 
@@ -96,7 +105,9 @@ function place({ steps, isKey, message }: Objection, document: ConfigDocument, o
 
 export function formatSteps(steps: readonly PropertyKey[]): string {
   return steps
-    .map((step, index) => (typeof step === 'number' ? `[${step}]` : `${index === 0 ? '' : '.'}${/^[\w-]+$/.test(String(step)) ? String(step) : show(step)}`))
+    .map((step, index) =>
+      typeof step === 'number' ? `[${step}]` : `${index === 0 ? '' : '.'}${/^[\w-]+$/.test(String(step)) ? String(step) : show(step)}`,
+    )
     .join('')
 }
 

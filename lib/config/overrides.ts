@@ -48,7 +48,12 @@ function placeServers(upstreams: unknown, { value, shown }: Override): unknown {
   const names = isSection(upstreams) ? Object.keys(upstreams) : []
   if (names.length > 1)
     throw new ConfigError([
-      { path: shown, line: 0, column: 0, message: `the file has ${names.length} groups of servers (${names.join(', ')}); which one is meant cannot be said by a flag` },
+      {
+        path: shown,
+        line: 0,
+        column: 0,
+        message: `the file has ${names.length} groups of servers (${names.join(', ')}); which one is meant cannot be said by a flag`,
+      },
     ])
   const [name = flagGroupName] = names
   const row = isSection(upstreams) ? upstreams[name] : undefined
@@ -64,7 +69,8 @@ export function overrideAt(overrides: readonly Override[], steps: readonly Prope
   return overrides.findLast((override) => {
     const [key] = override.steps
     if (key === 'listeners') return steps[0] === 'listeners' && (steps.length < 3 || steps[2] === 'address')
-    if (key === 'upstreams') return steps[0] === 'upstreams' && (steps.length < 3 || (steps[2] === 'servers' && (steps.length < 5 || steps[4] === 'address')))
+    if (key === 'upstreams')
+      return steps[0] === 'upstreams' && (steps.length < 3 || (steps[2] === 'servers' && (steps.length < 5 || steps[4] === 'address')))
     return override.steps.every((step, index) => step === steps[index])
   })
 }

@@ -6,12 +6,12 @@ import { Document, isMap, isScalar, isSeq, type Node } from 'yaml'
 import { z } from 'zod'
 import type { Loaded } from './load.ts'
 import { overrideAt, type Override } from './overrides.ts'
-import { fileSchema, type FileContent } from './schema.ts'
+import { fileSchema } from './schema.ts'
 
 const mask = '********'
 
 export function printConfiguration({ content, document }: Loaded, overrides: readonly Override[]): string {
-  const output = new Document(maskSecrets(z.encode(fileSchema, content as FileContent)))
+  const output = new Document(maskSecrets(z.encode(fileSchema, content)))
   const explain = (node: Node, steps: readonly PropertyKey[]): void => {
     const origin = findOrigin(steps)
     if (isScalar(node)) node.comment = ` ${origin}`
@@ -32,7 +32,9 @@ export function printConfiguration({ content, document }: Loaded, overrides: rea
     const { place, isWritten, skips, steps: walked } = document.locate(steps)
     if (!isWritten || walked.length === 0) return undefined
     // One value instead of a list of one is all of the list.
-    const isMeant = skips.every(({ steps: before, key }) => typeof key === 'number' || shortForms.get(patternOf(before))?.includes(String(key)) === true)
+    const isMeant = skips.every(
+      ({ steps: before, key }) => typeof key === 'number' || shortForms.get(patternOf(before))?.includes(String(key)) === true,
+    )
     if (!isMeant) return undefined
     return `${place.path}:${place.line}`
   }
@@ -95,7 +97,9 @@ function maskSecrets(file: z.input<typeof fileSchema>): z.input<typeof fileSchem
   const { admin, rateLimitStore: store, ...rest } = file
   return {
     ...rest,
-    ...(store !== undefined && { rateLimitStore: typeof store === 'object' && typeof store.url === 'string' ? { ...store, url: maskPassword(store.url) } : store }),
+    ...(store !== undefined && {
+      rateLimitStore: typeof store === 'object' && typeof store.url === 'string' ? { ...store, url: maskPassword(store.url) } : store,
+    }),
     ...(admin !== undefined && {
       admin: typeof admin === 'object' && typeof admin.token === 'string' && admin.token !== '' ? { ...admin, token: mask } : admin,
     }),

@@ -64,22 +64,10 @@ function oneOrMore<T extends z.ZodType<string, string>>(item: T, doc: string) {
   return z.union([several, short(item, several, (one) => [one])], { error: 'expected one value or a list of them' }).describe(doc)
 }
 
-/** The file's names for timers of one exchange and of the connection to its upstream. */
-const exchangeTimeouts = [
-  'request',
-  'requestBodyIdle',
-  'queue',
-  'connect',
-  'responseHead',
-  'responseBodyIdle',
-  'upstreamWriteIdle',
-  'tunnelIdle',
-  'halfClose',
-] as const satisfies (keyof typeof timeoutTable)[]
+/** Timers of one exchange; those of its connections are the listener's and the group's. */
+const exchangeTimeouts = ['request', 'queue', 'tunnelIdle', 'halfClose'] as const satisfies (keyof typeof timeoutTable)[]
 
 const groupTimeouts = [
-  'queue',
-  'dns',
   'connect',
   'responseHead',
   'responseBodyIdle',
@@ -115,7 +103,9 @@ const listenerLimits = [
   'turnMessages',
 ] as const satisfies (keyof typeof limitTable)[]
 
-const profile = z.enum(['raw', 'edge']).describe('raw alters nothing but hop-by-hop fields and framing; edge is for a proxy that is open to the internet')
+const profile = z
+  .enum(['raw', 'edge'])
+  .describe('raw alters nothing but hop-by-hop fields and framing; edge is for a proxy that is open to the internet')
 const forwarded = z.enum(forwardedModes).describe('fields that tell the upstream about the client; raw: off, edge: both')
 const trustedProxies = z
   .array(checkedText('an address or a network in CIDR notation, or unix', (text) => text === 'unix' || new NetworkSet([text])))
@@ -164,10 +154,9 @@ const securityFieldsSection = z.strictObject({
   frameAncestors: fieldValue("sources for frame-ancestors in a Content-Security-Policy; '' = none").prefault(''),
   strictTransportSecurity: fieldValue("Strict-Transport-Security, when the request came over TLS; '' = none").prefault('max-age=31536000'),
 })
-const securityFields = z.union(
-  [securityFieldsSection, z.literal(false), short(z.literal(true), securityFieldsSection, () => ({}))],
-  { error: 'expected true, false, or a section' },
-)
+const securityFields = z.union([securityFieldsSection, z.literal(false), short(z.literal(true), securityFieldsSection, () => ({}))], {
+  error: 'expected true, false, or a section',
+})
 
 const listener = z.strictObject({
   address: listenAddress('host:port, [v6]:port, :port or unix:path'),
@@ -206,15 +195,23 @@ const servers = z
 
 const statuses = z
   .array(
-    z.codec(z.union([z.number(), z.string()], { error: 'expected a status or a range, such as 200 or 200-399' }), z.tuple([z.number(), z.number()]), {
-      decode: (given, context): [number, number] => {
-        const [, from, to = from] = /^([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?$/.exec(String(given)) ?? []
-        if (from !== undefined && Number(from) <= Number(to)) return [Number(from), Number(to)] satisfies [number, number]
-        context.issues.push({ code: 'custom', message: `${show(given)} is not a status or a range, such as 200 or 200-399`, input: given })
-        return z.NEVER
+    z.codec(
+      z.union([z.number(), z.string()], { error: 'expected a status or a range, such as 200 or 200-399' }),
+      z.tuple([z.number(), z.number()]),
+      {
+        decode: (given, context): [number, number] => {
+          const [, from, to = from] = /^([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?$/.exec(String(given)) ?? []
+          if (from !== undefined && Number(from) <= Number(to)) return [Number(from), Number(to)] satisfies [number, number]
+          context.issues.push({
+            code: 'custom',
+            message: `${show(given)} is not a status or a range, such as 200 or 200-399`,
+            input: given,
+          })
+          return z.NEVER
+        },
+        encode: ([from, to]) => (from === to ? from : `${from}-${to}`),
       },
-      encode: ([from, to]) => (from === to ? from : `${from}-${to}`),
-    }),
+    ),
   )
   .min(1, { error: 'expected one status at least' })
 
@@ -233,14 +230,9 @@ const healthFields = z.strictObject({
 })
 
 const health = z
-  .union(
-    [
-      healthFields,
-      short(z.string(), healthFields, (path) => ({ path })),
-      short(z.literal(true), healthFields, () => ({})),
-    ],
-    { error: 'expected a path, true, or a section' },
-  )
+  .union([healthFields, short(z.string(), healthFields, (path) => ({ path })), short(z.literal(true), healthFields, () => ({}))], {
+    error: 'expected a path, true, or a section',
+  })
   .describe('active checks: a path, true, or a section')
 
 const outlierFields = z.strictObject({
@@ -254,13 +246,7 @@ const outlierFields = z.strictObject({
 })
 
 const outlier = z
-  .union(
-    [
-      outlierFields,
-      short(z.literal(true), outlierFields, () => ({})),
-    ],
-    { error: 'expected true or a section' },
-  )
+  .union([outlierFields, short(z.literal(true), outlierFields, () => ({}))], { error: 'expected true or a section' })
   .describe('servers that fail requests are left out for a time: true, or a section')
 
 const breaker = z
@@ -286,10 +272,14 @@ const hashOn = z
           encode: ({ name: header }) => ({ header }),
         },
       ),
-      z.codec(z.strictObject({ cookie: token('name of a cookie', 'the name of a cookie') }), z.strictObject({ kind: z.literal('cookie'), name: z.string() }), {
-        decode: ({ cookie }) => ({ kind: 'cookie' as const, name: cookie }),
-        encode: ({ name: cookie }) => ({ cookie }),
-      }),
+      z.codec(
+        z.strictObject({ cookie: token('name of a cookie', 'the name of a cookie') }),
+        z.strictObject({ kind: z.literal('cookie'), name: z.string() }),
+        {
+          decode: ({ cookie }) => ({ kind: 'cookie' as const, name: cookie }),
+          encode: ({ name: cookie }) => ({ cookie }),
+        },
+      ),
     ],
     { error: 'expected client, { header: NAME } or { cookie: NAME }' },
   )
@@ -303,16 +293,21 @@ const group = z.strictObject({
     .prefault('power-of-two'),
   hashOn: hashOn.prefault('client'),
   stickyCookie: token('name of the cookie that balance: sticky sets', 'the name of a cookie').prefault('eproxy-server'),
-  slowStart: quantity('ms', { min: 0, max: day }, 'how long a server that is new or back gets less than its share, 0 = not at all').prefault('0'),
+  slowStart: quantity(
+    'ms',
+    { min: 0, max: day },
+    'how long a server that is new or back gets less than its share, 0 = not at all',
+  ).prefault('0'),
   panicShare: share('with fewer than this share of servers usable, health is not looked at; 0 = never').prefault(0.5),
   resolveAll: z.boolean().describe('each address of a name is a server of its own').prefault(false),
   health: health.exactOptional(),
   outlier: outlier.exactOptional(),
   breaker: breaker.exactOptional(),
   host: checkedText("Host that servers get: preserve for the client's, or another", (text) => {
-    if (!/^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::[0-9]{1,5})?$/.test(text)) throw new Error(`${show(text)} is not preserve or a host[:port]`)
+    if (!/^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::[0-9]{1,5})?$/.test(text))
+      throw new Error(`${show(text)} is not preserve or a host[:port]`)
   }).prefault('preserve'),
-  pool: numbers(poolTable, 'pools of this group, instead of those for all').exactOptional(),
+  pool: numbers(poolTable, 'pools of this group, instead of those for all', ['connections', 'waiting']).exactOptional(),
   timeouts: numbers(timeoutTable, 'timers of this group, instead of those for all', groupTimeouts).exactOptional(),
   desync: numbers(desyncLimitTable, 'of this group, instead of those for all').exactOptional(),
 })
@@ -335,7 +330,8 @@ const valueMatch = z.union(
 
 const pathText = (doc: string) =>
   checkedText(doc, (text) => {
-    if (!/^\/[\x21\x22\x24-\x3e\x40-\x7e]*$/.test(text)) throw new Error(`${show(text)} is not a path; it begins with / and has no space, ? or #`)
+    if (!/^\/[\x21\x22\x24-\x3e\x40-\x7e]*$/.test(text))
+      throw new Error(`${show(text)} is not a path; it begins with / and has no space, ? or #`)
   })
 
 const pathPrefix = z.strictObject({ prefix: pathText('first segments of the path') })
@@ -353,7 +349,11 @@ const pathMatch = z
 
 const hosts = oneOrMore(
   checkedText('a host name, or *.example.com', (text) => {
-    if (!/^(?:\*\.)?(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?\.)*[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?$|^\[[0-9A-Fa-f:.]+\]$/.test(text))
+    if (
+      !/^(?:\*\.)?(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?\.)*[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?$|^\[[0-9A-Fa-f:.]+\]$/.test(
+        text,
+      )
+    )
       throw new Error(`${show(text)} is not a host name, or *. and a host name; ports are not looked at`)
   }),
   'host names, or *.example.com for all below it; none: any',
@@ -396,7 +396,8 @@ const framingFields: ReadonlySet<string> = new Set([
 const editableField = checkedText('a field name', (text) => {
   if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(text)) throw new Error(`${show(text)} is not a field name`)
   if (text.toLowerCase() === 'host') throw new Error('Host is set for a group of servers: upstreams.NAME.host')
-  if (framingFields.has(text.toLowerCase())) throw new Error(`${text} frames the message or belongs to one connection, and cannot be changed`)
+  if (framingFields.has(text.toLowerCase()))
+    throw new Error(`${text} frames the message or belongs to one connection, and cannot be changed`)
 })
 
 const fieldEdits = z.strictObject({
@@ -410,18 +411,15 @@ const redirectFields = z.strictObject({
   location: checkedText('where to; may hold {host}, {path} and {query}', (text) => {
     const unknown = /\{(?!(?:host|path|query)\})[^}]*\}?/.exec(text)?.[0]
     if (unknown !== undefined) throw new Error(`${show(unknown)} stands for nothing; there are {host}, {path} and {query}`)
-    if (!/^[\x21-\x7e]+$/.test(text)) throw new Error(`${show(text)} is not a location: no spaces, and everything beyond ASCII is percent-encoded`)
+    if (!/^[\x21-\x7e]+$/.test(text))
+      throw new Error(`${show(text)} is not a location: no spaces, and everything beyond ASCII is percent-encoded`)
   }),
   status: z.literal(redirectStatuses).describe('301, 302, 303, 307 or 308').prefault(302),
 })
 const redirect = z
-  .union(
-    [
-      redirectFields,
-      short(z.string(), redirectFields, (location) => ({ location })),
-    ],
-    { error: 'expected a location, or a section with one' },
-  )
+  .union([redirectFields, short(z.string(), redirectFields, (location) => ({ location }))], {
+    error: 'expected a location, or a section with one',
+  })
   .describe('answers with a redirect: a location, or a section')
 
 const answerFields = z.strictObject({
@@ -430,14 +428,9 @@ const answerFields = z.strictObject({
   body: z.string().max(1_048_576).describe('body of the answer').prefault(''),
 })
 const answer = z
-  .union(
-    [
-      answerFields,
-      short(z.string(), answerFields, (body) => ({ body })),
-      short(z.number(), answerFields, (status) => ({ status })),
-    ],
-    { error: 'expected a text, a status, or a section' },
-  )
+  .union([answerFields, short(z.string(), answerFields, (body) => ({ body })), short(z.number(), answerFields, (status) => ({ status }))], {
+    error: 'expected a text, a status, or a section',
+  })
   .describe('answers by itself: a body, a status, or a section')
 
 const retry = z
@@ -537,17 +530,14 @@ const rateLimit = z
 const storeFields = z.strictObject({
   url: secret.describe('redis://[user:password@]host:port[/db], { env: NAME } or { file: PATH }'),
   deadline: quantity('ms', { min: 1, max: 10_000 }, 'then it counts as gone').prefault('20ms'),
-  onError: z.enum(['local', 'open', 'closed']).describe('when it is slow or gone: count here, let all through, or refuse all').prefault('local'),
+  onError: z
+    .enum(['local', 'open', 'closed'])
+    .describe('when it is slow or gone: count here, let all through, or refuse all')
+    .prefault('local'),
   prefix: z.string().max(128).describe('what its keys begin with').prefault('eproxy:'),
 })
 const rateLimitStore = z
-  .union(
-    [
-      storeFields,
-      short(z.string(), storeFields, (url) => ({ url })),
-    ],
-    { error: 'expected redis://host:port, or a section with url' },
-  )
+  .union([storeFields, short(z.string(), storeFields, (url) => ({ url }))], { error: 'expected redis://host:port, or a section with url' })
   .describe('a Redis or Valkey in which machines count together: its URL, or a section')
 
 const adminFields = z.strictObject({
@@ -556,30 +546,23 @@ const adminFields = z.strictObject({
   public: z.boolean().describe('an address that is not of this machine alone has to be meant').prefault(false),
 })
 const admin = z
-  .union(
-    [
-      adminFields,
-      short(z.string(), adminFields, (address) => ({ address })),
-    ],
-    { error: 'expected an address, or a section with one' },
-  )
+  .union([adminFields, short(z.string(), adminFields, (address) => ({ address }))], { error: 'expected an address, or a section with one' })
   .describe('the listener for metrics, status and control: an address, or a section')
 
 const accessLogFields = z.strictObject({
-  destination: z.string().min(1, { error: 'expected a path, - for standard output, or unix:path' }).describe('a path, - for standard output, or unix:path of a socket that takes lines'),
+  destination: z
+    .string()
+    .min(1, { error: 'expected a path, - for standard output, or unix:path' })
+    .describe('a path, - for standard output, or unix:path of a socket that takes lines'),
   format: z.enum(['json', 'combined', 'template']).describe('json, combined or template').prefault('json'),
   template: z.string().max(4_096).describe('of a line, for format: template').prefault(''),
   sample: share('share of the exchanges that is logged; those that fail always are').prefault(1),
   redactQuery: oneOrMore(z.string().min(1), "query parameters whose values are not logged; '*' for all").prefault([]),
 })
 const accessLog = z
-  .union(
-    [
-      accessLogFields,
-      short(z.string(), accessLogFields, (destination) => ({ destination })),
-    ],
-    { error: 'expected a path, or a section with destination' },
-  )
+  .union([accessLogFields, short(z.string(), accessLogFields, (destination) => ({ destination }))], {
+    error: 'expected a path, or a section with destination',
+  })
   .describe('a line for each exchange: a path, or a section')
 
 const workers = z
@@ -594,18 +577,17 @@ export const fileSchema = z
     workers: workers.exactOptional(),
     listeners: z
       .array(
-        z.union(
-          [
-            listener,
-            short(z.string(), listener, (address) => ({ address })),
-          ],
-          { error: 'expected an address, or a section with one' },
-        ),
+        z.union([listener, short(z.string(), listener, (address) => ({ address }))], {
+          error: 'expected an address, or a section with one',
+        }),
       )
       .min(1, { error: 'expected one listener at least' })
       .describe('where to listen: addresses, or sections; :8080 by default')
       .exactOptional(),
-    upstreams: z.record(name('the name of a group'), upstream).describe('groups of servers by name: lists of addresses, or sections').prefault({}),
+    upstreams: z
+      .record(name('the name of a group'), upstream)
+      .describe('groups of servers by name: lists of addresses, or sections')
+      .prefault({}),
     routes: z.array(route).describe('which request goes where; none: all go to the one group').prefault([]),
     rateLimits: z.record(name('the name of a rate limit'), rateLimit).describe('rate limits by name').prefault({}),
     rateLimitStore: rateLimitStore.exactOptional(),
@@ -613,7 +595,10 @@ export const fileSchema = z
     accessLog: accessLog.exactOptional(),
     log: z
       .strictObject({
-        level: z.enum(logLevels).describe(`the least that is logged: ${logLevels.join(', ')}`).exactOptional(),
+        level: z
+          .enum(logLevels)
+          .describe(`the least that is logged: ${logLevels.join(', ')}`)
+          .exactOptional(),
         format: z.enum(logFormats).describe('auto is pretty on a terminal and JSON elsewhere').exactOptional(),
       })
       .describe('log on standard error')

@@ -241,11 +241,9 @@ export function resolveOptions(given: ProxyOptions, via: string): ProxyConfig {
   if (!halfClosedModes.includes(halfClosedClients))
     throw optionError(`halfClosedClients must be abort or serve, not ${String(halfClosedClients)}`)
   const socketAccess = given.socketAccess ?? 'handles'
-  if (!socketAccesses.includes(socketAccess))
-    throw optionError(`socketAccess must be handles or streams, not ${String(socketAccess)}`)
+  if (!socketAccesses.includes(socketAccess)) throw optionError(`socketAccess must be handles or streams, not ${String(socketAccess)}`)
   const reuseAfterBody = given.reuseAfterBody ?? 'same-client'
-  if (!reuseModes.includes(reuseAfterBody))
-    throw optionError(`reuseAfterBody must be same-client or anyone, not ${String(reuseAfterBody)}`)
+  if (!reuseModes.includes(reuseAfterBody)) throw optionError(`reuseAfterBody must be same-client or anyone, not ${String(reuseAfterBody)}`)
   if (given.service !== undefined && upstreams.length > 0)
     throw optionError('upstreams and service exclude each other: servers stand in service.groups')
   return Object.freeze({
