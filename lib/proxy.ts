@@ -252,7 +252,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     const wanted = parseListenAddress(address)
     if (this.#isDraining) throw new ProxyError('ERR_EPROXY_STATE', 'the proxy is closing')
     await this.#startUpstreams()
-    await Promise.all([...this.#groups.values()].map(({ discovery }) => discovery?.ready))
+    await Promise.all([...this.#groups.values()].flatMap(({ discovery }) => discovery?.ready ?? []))
     const environment = this.#makeEnvironment(address)
     const listener = new Listener(
       address,
