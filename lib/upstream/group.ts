@@ -218,9 +218,10 @@ export class UpstreamGroup implements ServerKeeper, DeadlineOwner {
    * another one has failed it, or a connection did.
    */
   pick(tried: readonly Server[], key: string, isRetry: boolean): Server | undefined {
-    if (this.#options.breaker !== undefined && this.#isBroken(isRetry)) {
-      this.#refusal = 'ERR_EPROXY_CIRCUIT_OPEN'
-      return undefined
+    const { breaker } = this.#options
+    if (breaker !== undefined) {
+      if (this.#activeTotal >= breaker.exchanges) return this.#break('exchanges')
+      if (isRetry && this.#retrying >= breaker.retries) return this.#break('retries')
     }
     this.#weighIfDue()
     const server = tried.length > 0 ? this.#chooseAnother(tried, key) : (this.#only ?? this.#choose(this.#weights, key))
@@ -228,6 +229,7 @@ export class UpstreamGroup implements ServerKeeper, DeadlineOwner {
       this.#refusal = 'ERR_EPROXY_NO_SERVER'
       return undefined
     }
+    if (breaker !== undefined && server.pool.isFull && this.#countWaiting() >= breaker.waiting) return this.#break('waiting')
     server.active++
     server.exchangesTotal++
     this.#active[server.index]!++
@@ -409,29 +411,24 @@ export class UpstreamGroup implements ServerKeeper, DeadlineOwner {
     return server
   }
 
-  #isBroken(isRetry: boolean): boolean {
-    const limit = this.#findExceeded(isRetry)
-    if (limit === undefined) return false
+  /** The circuit breaker refuses an exchange. */
+  #break(limit: BreakerLimit): undefined {
+    this.#refusal = 'ERR_EPROXY_CIRCUIT_OPEN'
     this.#brokenTotal++
+    if (this.#isClosed) return
     this.#environment.wheel.arm(this.#breakerDeadline, 'breaker', breakerQuietMs)
-    if (this.#openLimit === undefined) {
-      this.#openLimit = limit
-      this.#environment.onBreaker({ group: this.#label, limit, state: 'opens' })
-    }
-    return true
+    if (this.#openLimit !== undefined) return
+    this.#openLimit = limit
+    this.#environment.onBreaker({ group: this.#label, limit, state: 'opens' })
   }
 
-  #findExceeded(isRetry: boolean): BreakerLimit | undefined {
-    const { exchanges, waiting, retries } = this.#options.breaker!
-    if (isRetry && this.#retrying >= retries) return 'retries'
-    if (this.#activeTotal >= exchanges) return 'exchanges'
-    let queued = 0
-    for (const { pool } of this.#servers) queued += pool.queued
-    return queued > 0 && queued >= waiting ? 'waiting' : undefined
+  #countWaiting(): number {
+    return this.#servers.reduce((sum, { pool }) => sum + pool.queued, 0)
   }
 
   #tellIfDrained(server: Server): void {
-    if (server.active > 0 || (!server.hasLeft && server.admin === 'enabled') || this.#isClosed) return
+    if (!server.isDraining || server.active > 0 || this.#isClosed) return
+    server.isDraining = false
     this.#environment.onServer({ group: this.#label, server: server.name, change: 'drained', reason: 'its last exchange is over' })
   }
 }
