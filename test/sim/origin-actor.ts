@@ -169,7 +169,7 @@ export class OriginActor {
     const { random } = world
     const tag = fieldOf(message.fields, 'x-tag')!
     const attempt = this.#ledger.attemptsOf(tag)
-    assert(attempt < (idempotent.has(message.method) ? 2 : 1), `${message.method} ${tag} was sent ${attempt + 1} times`)
+    assert(attempt < (idempotent.has(message.method) ? world.arrivalsMax : 1), `${message.method} ${tag} was sent ${attempt + 1} times`)
     const request = this.#ledger.requestOf(tag)
     const mark = `X-Tag: ${tag}\r\nX-Attempt: ${attempt}\r\n`
     const offersUpgrade = fieldOf(message.fields, 'upgrade') !== undefined

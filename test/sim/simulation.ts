@@ -11,7 +11,8 @@ import { TimerWheel } from '../../lib/core/timers.ts'
 import { Spares } from '../../lib/core/spares.ts'
 import { DownstreamConnection } from '../../lib/downstream/connection.ts'
 import type { DownstreamEnvironment } from '../../lib/downstream/environment.ts'
-import { makePlainPolicy, parserLimits, sparesMax } from '../../lib/policy/policy.ts'
+import { makePlainPolicy, parserLimits, sparesMax, type ListenerPolicy } from '../../lib/policy/policy.ts'
+import { makeRetry } from '../../lib/policy/retry.ts'
 import { BulkBuffers } from '../../lib/net/bulk-buffers.ts'
 import { Exchange } from '../../lib/exchange/exchange.ts'
 import { WriteBatch } from '../../lib/exchange/write-batch.ts'
@@ -189,6 +190,8 @@ export class Simulation {
       const { idle, busy, connecting, waiting } = stats
       assert.deepEqual({ idle, busy, connecting, waiting }, { idle: 0, busy: 0, connecting: 0, waiting: 0 }, `the pool of ${name}`)
     }
+    const { active, retrying } = this.#upstreams.balanceStats
+    assert.deepEqual({ active, retrying }, { active: 0, retrying: 0 }, 'exchanges that are over have servers')
     // A quarantine outlives the connections that brought it.
     this.#upstreams.destroy()
     assert.equal(this.#wheel.size, 0, 'deadlines are left in the wheel')
@@ -349,9 +352,18 @@ export class Simulation {
     return socket
   }
 
+  /** One route, by the rule of this world. */
+  #makePolicy(): ListenerPolicy {
+    const plain = makePlainPolicy(this.#config, this.#upstreams, this.#engine)
+    const { retry } = this.world
+    if (retry === undefined) return plain
+    const rule = makeRetry(retry)
+    return { ...plain, routeFor: (head) => ({ ...plain.routeFor(head), retry: rule }) }
+  }
+
   #makeEnvironment(): DownstreamEnvironment {
     return {
-      policy: makePlainPolicy(this.#config, this.#upstreams, this.#engine),
+      policy: this.#makePolicy(),
       wheel: this.#wheel,
       exchanges: new Spares(() => new Exchange(this.#environment), sparesMax),
       // Small pieces are buffers here, too: bodies are short, and their ways through a buffer are to be gone.
