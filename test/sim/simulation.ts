@@ -63,7 +63,7 @@ export class Simulation {
     this.world = world
     this.#engine = engine
     this.#buffer = new SharedReadBuffer(engine.readBuffer)
-    const hosts = ['10.0.0.1:80', '10.0.0.2:80'].slice(0, world.servers)
+    const hosts = ['10.0.0.1:80', '10.0.0.2:80', '10.0.0.3:80'].slice(0, world.servers)
     this.#config = resolveOptions(
       {
         upstreams: world.namesResolve ? hosts.map((_, i) => `server${i}:80`) : hosts,
@@ -79,7 +79,7 @@ export class Simulation {
         limits: {
           turnMessages: random.pick([1, 2, 32]),
           lingerBytes: isCalm ? 262_144 : random.pick([0, 50, 262_144]),
-          replayBytes: isCalm ? 1_048_576 : random.pick([0, 100, 65_536]),
+          replayBytes: isCalm ? 1_048_576 : random.pick(world.retry === undefined ? [0, 100, 65_536] : [400, 65_536, 65_536]),
           minRate: isCalm ? 0 : random.pick([0, 240]),
         },
         timeouts: {

@@ -21,11 +21,11 @@ export class World {
     this.isCalm = random.chance(0.3)
     this.grain = random.pick(['bytes', 'pieces', 'pieces', 'blocks'] as const)
     this.windowBytes = this.grain === 'blocks' ? random.pick([4_096, 20_000, 70_000]) : random.pick([1, 7, 64, 500, 5_000, 100_000])
-    this.servers = random.pick([1, 1, 2])
+    this.retry = random.chance(0.5) ? makeRetryRule(random) : undefined
+    this.servers = this.retry === undefined ? random.pick([1, 1, 2]) : random.pick([1, 2, 3, 3])
     this.namesResolve = random.chance(0.25) && mayResolveNames
     this.clients = random.integer(1, 4)
     this.endsDead = !this.isCalm && random.chance(0.35)
-    this.retry = random.chance(0.5) ? makeRetryRule(random) : undefined
   }
 
   /** How often one request may arrive: at each server once, and once more when a pooled connection was closed already. */
@@ -79,9 +79,9 @@ export class World {
 
 function makeRetryRule(random: SeededRandom): RetryOptions {
   return {
-    attempts: random.integer(0, 2),
-    on: (['connect', 'closed', 'timeout', 404, 500] as const).filter(() => random.chance(0.7)),
-    budget: random.pick([0, 0.2, 1]),
-    budgetMin: random.integer(0, 2),
+    attempts: random.pick([0, 1, 2, 2]),
+    on: (['connect', 'closed', 'timeout', 404, 500] as const).filter(() => random.chance(0.85)),
+    budget: random.pick([0.5, 1]),
+    budgetMin: random.pick([0, 4]),
   }
 }
