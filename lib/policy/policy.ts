@@ -14,6 +14,7 @@ import { ProxyError } from '../core/errors.ts'
 import { mergeConfig, type Limits, type ProxyConfig } from '../core/options.ts'
 import type { ListenerOptions, RouteOptions, ServiceOptions } from '../core/service-options.ts'
 import { Spares } from '../core/spares.ts'
+import { checkRateLimits, type RateLimiter } from '../limit/rate-limiter.ts'
 import { AccessList } from '../route/access.ts'
 import { RedirectTemplate } from '../route/redirect.ts'
 import { PathRewrite } from '../route/rewrite.ts'
@@ -47,14 +48,20 @@ export function makePolicy(
   listener: ListenerOptions | undefined,
   groups: ReadonlyMap<string, UpstreamGroup>,
   engine: ParserEngine,
+  limiter: RateLimiter,
 ): ListenerPolicy {
   const own = listener === undefined ? config : mergeConfig(config, listener)
   const chosen = listener?.routes
+  const limitNames = listener?.rateLimits ?? []
+  const limitsOf = ({ name, rateLimits }: RouteOptions): Route['limits'] => limiter.bind([...limitNames, ...rateLimits], name)
   const routes = service.routes
     .filter(({ name }) => chosen === undefined || chosen.includes(name))
-    .map((row) => ({ name: row.name, match: row.match, route: makeRoute(row, own, groups) }))
+    .map((row) => ({ name: row.name, match: row.match, route: makeRoute(row, own, groups, limitsOf(row)) }))
   const router = new Router(routes)
-  const fallback = routes.length === 0 && groups.size === 1 ? toOnlyGroup(own, groups) : nowhere(own)
+  const fallback =
+    routes.length === 0 && groups.size === 1
+      ? toOnlyGroup(own, groups, limiter.bind(limitNames, ''))
+      : nowhere(own, limiter.bind(limitNames, ''))
   return {
     config: own,
     listener,
@@ -68,6 +75,7 @@ export function checkPolicies(config: ProxyConfig): void {
   const { service } = config
   if (service === undefined) return
   for (const listener of service.listeners) mergeConfig(config, listener)
+  checkRateLimits(service)
   void new Router(service.routes.map(({ name, match }) => ({ name, match, route: name })))
   for (const route of service.routes) {
     const { name, action, timeouts } = route
@@ -78,12 +86,13 @@ export function checkPolicies(config: ProxyConfig): void {
   }
 }
 
-function makeRoute(options: RouteOptions, config: ProxyConfig, groups: ReadonlyMap<string, UpstreamGroup>): Route {
+function makeRoute(options: RouteOptions, config: ProxyConfig, groups: ReadonlyMap<string, UpstreamGroup>, limits: Route['limits']): Route {
   const { name, action, timeouts } = options
   return Object.freeze({
     name,
     config: timeouts === undefined ? config : mergeConfig(config, { timeouts }),
     group: action.kind === 'proxy' ? groups.get(action.group)! : undefined,
+    limits,
     ...makeActions(options),
   })
 }
@@ -126,14 +135,14 @@ function makeAnswer(action: RouteOptions['action']): Route['answer'] {
   }
 }
 
-const plainRoute = Object.freeze({ name: '', access: null, group: undefined, rewrite: null, answer: undefined })
+const plainRoute = Object.freeze({ name: '', access: null, limits: null, group: undefined, rewrite: null, answer: undefined })
 
-function toOnlyGroup(config: ProxyConfig, groups: ReadonlyMap<string, UpstreamGroup>): Route {
-  return Object.freeze({ ...plainRoute, config, group: [...groups.values()][0]! })
+function toOnlyGroup(config: ProxyConfig, groups: ReadonlyMap<string, UpstreamGroup>, limits: Route['limits']): Route {
+  return Object.freeze({ ...plainRoute, config, limits, group: [...groups.values()][0]! })
 }
 
-function nowhere(config: ProxyConfig): Route {
-  return Object.freeze({ ...plainRoute, config })
+function nowhere(config: ProxyConfig, limits: Route['limits']): Route {
+  return Object.freeze({ ...plainRoute, config, limits })
 }
 
 function refuseUse(): never {

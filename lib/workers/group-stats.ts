@@ -29,11 +29,14 @@ export const noStats: ProxyStats = Object.freeze({
   connectionsTotal: 0,
   exchangesTotal: 0,
   refusedTotal: 0,
+  connectionsRefusedTotal: 0,
   faultsTotal: 0,
   desync: Object.freeze(zeroDesyncCounts()),
   deadlines: 0,
   parserSlots: 0,
   parserMemoryBytes: 0,
+  rateLimits: Object.freeze({}),
+  rateLimitStore: undefined,
   upstreams: Object.freeze({}),
   groups: Object.freeze({}),
   reloadsTotal: 0,
@@ -45,7 +48,7 @@ export function sumStats(parts: readonly ProxyStats[]): ProxyStats {
 
 /** Of a worker that has ended only what it has counted remains, and no word of its servers: an embedded origin has ended with it. */
 export function addCounters(sum: ProxyStats, ended: ProxyStats): ProxyStats {
-  const counters = Object.entries(ended).filter(([name]) => name.endsWith('Total') || name === 'desync')
+  const counters = Object.entries(ended).filter(([name]) => name.endsWith('Total') || name === 'desync' || name === 'rateLimits')
   return addFigures(sum, Object.fromEntries(counters)) as unknown as ProxyStats
 }
 
