@@ -12,7 +12,7 @@ import {
 import { contradiction } from '../core/assert.ts'
 import { ProxyError } from '../core/errors.ts'
 import { mergeConfig, type Limits, type ProxyConfig } from '../core/options.ts'
-import type { ListenerOptions, RouteOptions, ServiceOptions } from '../core/service-options.ts'
+import type { GroupOptions, ListenerOptions, RouteOptions, ServiceOptions } from '../core/service-options.ts'
 import { Spares } from '../core/spares.ts'
 import { checkRateLimits, type RateLimiter } from '../limit/rate-limiter.ts'
 import { AccessList } from '../route/access.ts'
@@ -21,6 +21,7 @@ import { PathRewrite } from '../route/rewrite.ts'
 import { Router } from '../route/router.ts'
 import type { UpstreamGroup } from '../upstream/group.ts'
 import { toOctets, type LocalResponse } from './local-response.ts'
+import { makeRetry, plainRetry } from './retry.ts'
 import type { Route } from './route.ts'
 
 export interface ListenerPolicy {
@@ -37,7 +38,7 @@ export const sparesMax = 1_024
 
 /** One group of servers, and every request goes there. */
 export function makePlainPolicy(config: ProxyConfig, group: UpstreamGroup, engine: ParserEngine): ListenerPolicy {
-  const route: Route = Object.freeze({ ...plainRoute, config, group })
+  const route = makePlainRoute(config, group, null)
   return { config, listener: undefined, parsers: makeRequestParsers(engine, config.limits), routeFor: () => route }
 }
 
@@ -56,12 +57,11 @@ export function makePolicy(
   const limitsOf = ({ name, rateLimits }: RouteOptions): Route['limits'] => limiter.bind([...limitNames, ...rateLimits], name)
   const routes = service.routes
     .filter(({ name }) => chosen === undefined || chosen.includes(name))
-    .map((row) => ({ name: row.name, match: row.match, route: makeRoute(row, own, groups, limitsOf(row)) }))
+    .map((row) => ({ name: row.name, match: row.match, route: makeRoute(row, own, service, groups, limitsOf(row)) }))
   const router = new Router(routes)
+  const limits = limiter.bind(limitNames, '')
   const fallback =
-    routes.length === 0 && groups.size === 1
-      ? toOnlyGroup(own, groups, limiter.bind(limitNames, ''))
-      : nowhere(own, limiter.bind(limitNames, ''))
+    routes.length === 0 && groups.size === 1 ? toOnlyGroup(own, service, groups, limits) : makePlainRoute(own, undefined, limits)
   return {
     config: own,
     listener,
@@ -78,23 +78,41 @@ export function checkPolicies(config: ProxyConfig): void {
   checkRateLimits(service)
   void new Router(service.routes.map(({ name, match }) => ({ name, match, route: name })))
   for (const route of service.routes) {
-    const { name, action, timeouts } = route
+    const { name, action, timeouts, retry, mirror } = route
     mergeConfig(config, { timeouts })
-    if (action.kind === 'proxy' && !Object.hasOwn(service.groups, action.group))
-      throw new ProxyError('ERR_EPROXY_OPTION', `route ${name}: there is no group ${action.group}`)
+    if (retry !== undefined) makeRetry(retry)
+    for (const group of [action.kind === 'proxy' ? action.group : undefined, mirror?.group]) {
+      if (group !== undefined && !Object.hasOwn(service.groups, group))
+        throw new ProxyError('ERR_EPROXY_OPTION', `route ${name}: there is no group ${group}`)
+    }
     makeActions(route)
   }
 }
 
-function makeRoute(options: RouteOptions, config: ProxyConfig, groups: ReadonlyMap<string, UpstreamGroup>, limits: Route['limits']): Route {
-  const { name, action, timeouts } = options
+function makeRoute(
+  options: RouteOptions,
+  config: ProxyConfig,
+  { groups: groupOptions }: ServiceOptions,
+  groups: ReadonlyMap<string, UpstreamGroup>,
+  limits: Route['limits'],
+): Route {
+  const { name, action, timeouts, retry, mirror } = options
+  const isProxied = action.kind === 'proxy'
+  const own = mergeConfig(isProxied ? forGroup(config, groupOptions[action.group]!) : config, { timeouts })
   return Object.freeze({
     name,
-    config: timeouts === undefined ? config : mergeConfig(config, { timeouts }),
-    group: action.kind === 'proxy' ? groups.get(action.group)! : undefined,
+    config: own,
+    group: isProxied ? groups.get(action.group)! : undefined,
+    retry: retry === undefined ? plainRetry(own.pool.attempts) : makeRetry(retry),
+    mirror: mirror === undefined || mirror.share <= 0 ? undefined : { group: groups.get(mirror.group)!, share: mirror.share },
     limits,
     ...makeActions(options),
   })
+}
+
+/** What an exchange has to know of its group: how long it may wait there, and how many servers it tries. */
+function forGroup(config: ProxyConfig, { timeouts, pool }: GroupOptions): ProxyConfig {
+  return mergeConfig(config, { timeouts, pool })
 }
 
 function makeActions({ name, match, action, rewrite, allow, deny }: RouteOptions): Pick<Route, 'access' | 'rewrite' | 'answer'> {
@@ -135,14 +153,29 @@ function makeAnswer(action: RouteOptions['action']): Route['answer'] {
   }
 }
 
-const plainRoute = Object.freeze({ name: '', access: null, limits: null, group: undefined, rewrite: null, answer: undefined })
-
-function toOnlyGroup(config: ProxyConfig, groups: ReadonlyMap<string, UpstreamGroup>, limits: Route['limits']): Route {
-  return Object.freeze({ ...plainRoute, config, limits, group: [...groups.values()][0]! })
+/** To the only group, or to none: what no route matches. */
+function makePlainRoute(config: ProxyConfig, group: UpstreamGroup | undefined, limits: Route['limits']): Route {
+  return Object.freeze({
+    name: '',
+    config,
+    group,
+    retry: plainRetry(config.pool.attempts),
+    mirror: undefined,
+    access: null,
+    limits,
+    rewrite: null,
+    answer: undefined,
+  })
 }
 
-function nowhere(config: ProxyConfig, limits: Route['limits']): Route {
-  return Object.freeze({ ...plainRoute, config, limits })
+function toOnlyGroup(
+  config: ProxyConfig,
+  { groups: options }: ServiceOptions,
+  groups: ReadonlyMap<string, UpstreamGroup>,
+  limits: Route['limits'],
+): Route {
+  const [[name, group]] = [...groups] as [[string, UpstreamGroup]]
+  return makePlainRoute(forGroup(config, options[name]!), group, limits)
 }
 
 function refuseUse(): never {

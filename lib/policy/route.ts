@@ -6,6 +6,7 @@ import type { AccessList } from '../route/access.ts'
 import type { PathRewrite } from '../route/rewrite.ts'
 import type { UpstreamGroup } from '../upstream/group.ts'
 import type { LocalResponse } from './local-response.ts'
+import type { RetryPolicy } from './retry.ts'
 
 export interface Route {
   /** Unique within the configuration. */
@@ -18,6 +19,9 @@ export interface Route {
   readonly limits: RequestLimits | null
   /** Undefined: the request is answered here, by `answer`. */
   readonly group: UpstreamGroup | undefined
+  readonly retry: RetryPolicy
+  /** A copy of this share of the requests goes to another group. */
+  readonly mirror: { readonly group: UpstreamGroup; readonly share: number } | undefined
   /** Null: the target leaves as it came. */
   readonly rewrite: PathRewrite | null
   /** Undefined without a group: no route matches the request. Throws ParseError for a request that cannot be answered so. */
