@@ -10,7 +10,7 @@ import { ProxyUnderTest } from '../support/proxy-under-test.ts'
 import { get } from '../support/raw-client.ts'
 import { answering, ScriptedOrigin, silent } from '../support/scripted-origin.ts'
 import { socketAccess } from '../support/socket-access.ts'
-import { groupOf, routeTo, serviceOf } from '../support/plain-service.ts'
+import { groupOf, routeTo, serviceOf } from '../support/service.ts'
 
 /** The least that a TTL may be: these tests wait for one. */
 const timeouts = { dnsTtlMin: 1_000, dnsTtlMax: 1_000 }
@@ -54,7 +54,7 @@ test('with resolveAll the addresses of a name share the load, and the first requ
     { name: 'app.test', type: 'A', data: '127.0.0.2' },
   ])
   const { port } = await startSiblings(t, 2)
-  const service = serviceOf({ app: { ...groupOf(`app.test:${port}`), resolveAll: true } }, routeTo('app'))
+  const service = serviceOf({ app: groupOf([`app.test:${port}`], { resolveAll: true }) }, routeTo('app'))
   const proxy = await ProxyUnderTest.start(t, { service, nameServers: [dns.address] })
   assert.deepEqual(serversOf(proxy), [`app/127.0.0.1:${port}`, `app/127.0.0.2:${port}`])
   const client = await proxy.client()
@@ -67,7 +67,7 @@ test('a new address joins, one that is gone gets no more and finishes what it ha
   const leaving = await ScriptedOrigin.start(t, silent)
   const port = leaving.address.split(':')[1]!
   const joining = await ScriptedOrigin.start(t, answering('joined'), { listen: `127.0.0.2:${port}` })
-  const service = serviceOf({ app: { ...groupOf(`app.test:${port}`), resolveAll: true } }, routeTo('app'))
+  const service = serviceOf({ app: groupOf([`app.test:${port}`], { resolveAll: true }) }, routeTo('app'))
   const proxy = await ProxyUnderTest.start(t, { service, timeouts, nameServers: [dns.address] })
   const early = await proxy.client()
   early.send(get('/long'))
@@ -99,7 +99,7 @@ test('an SRV record is a group: its ports, and its lowest priority first', async
     { name: 'a.test', type: 'A', data: '127.0.0.1' },
   ])
   for (const resolveAll of [false, true]) {
-    const service = serviceOf({ app: { ...groupOf('srv:_http._tcp.app.test'), resolveAll } }, routeTo('app'))
+    const service = serviceOf({ app: groupOf(['srv:_http._tcp.app.test'], { resolveAll }) }, routeTo('app'))
     const proxy = await ProxyUnderTest.start(t, { service, nameServers: [dns.address] })
     const client = await proxy.client()
     for (let i = 0; i < 3; i++) assert.equal((await client.exchange(get())).body, 'first')
@@ -112,7 +112,7 @@ test('while DNS fails the proxy goes on with the servers that it knows, and list
   const answer = dns.reply
   dns.reply = code(rcode.refused)
   const { port } = await startSiblings(t, 1)
-  const service = serviceOf({ app: { ...groupOf(`app.test:${port}`), resolveAll: true } }, routeTo('app'))
+  const service = serviceOf({ app: groupOf([`app.test:${port}`], { resolveAll: true }) }, routeTo('app'))
   const proxy = await ProxyUnderTest.start(t, { service, timeouts, nameServers: [dns.address] })
   const client = await proxy.client()
   const response = await client.exchange(get())
@@ -136,7 +136,7 @@ test('while DNS fails the proxy goes on with the servers that it knows, and list
 test('a service that is not in DNS is 503 until it is', async (t) => {
   const { dns, records } = await startZone(t, [])
   const origin = await ScriptedOrigin.start(t, answering('found'))
-  const service = serviceOf({ app: groupOf('srv:_http._tcp.app.test') }, routeTo('app'))
+  const service = serviceOf({ app: groupOf(['srv:_http._tcp.app.test']) }, routeTo('app'))
   const proxy = await ProxyUnderTest.start(t, { service, nameServers: [dns.address] })
   const client = await proxy.client()
   assert.equal((await client.exchange(get())).status, 503)
@@ -158,13 +158,13 @@ test('another configuration keeps the servers that DNS told where it says the sa
   ])
   const { port } = await startSiblings(t, 2)
   const options = { nameServers: [dns.address] }
-  const names = { app: { ...groupOf(`app.test:${port}`), resolveAll: true } }
+  const names = { app: groupOf([`app.test:${port}`], { resolveAll: true }) }
   const proxy = await ProxyUnderTest.start(t, { ...options, service: serviceOf(names, routeTo('app')) })
   const asked = dns.asked.length
   proxy.proxy.reload({ ...options, ...socketAccess, service: serviceOf(names, routeTo('app', { timeouts: { responseHead: 9_000 } })) })
   assert.equal(serversOf(proxy).length, 2)
   assert.equal(dns.asked.length, asked)
-  const fixed = { app: groupOf(`127.0.0.1:${port}`) }
+  const fixed = { app: groupOf([`127.0.0.1:${port}`]) }
   proxy.proxy.reload({ ...options, ...socketAccess, service: serviceOf(fixed, routeTo('app')) })
   assert.deepEqual(serversOf(proxy), [`app/127.0.0.1:${port}`])
   proxy.proxy.reload({ ...options, ...socketAccess, service: serviceOf(names, routeTo('app')) })

@@ -5,11 +5,11 @@ import { until } from '../support/patience.ts'
 import { ProxyUnderTest } from '../support/proxy-under-test.ts'
 import { get } from '../support/raw-client.ts'
 import { answering, ScriptedOrigin, silent } from '../support/scripted-origin.ts'
-import { groupOf, routeTo, serviceOf } from '../support/plain-service.ts'
+import { groupOf, routeTo, serviceOf } from '../support/service.ts'
 
 test('a group has a queue of its own: its length and its time, whatever the proxy has for others', async (t) => {
   const origin = await ScriptedOrigin.start(t, silent)
-  const group = { ...groupOf(origin.address), pool: { connections: 1, waiting: 1 }, timeouts: { queue: 300 } }
+  const group = groupOf([origin.address], { pool: { connections: 1, waiting: 1 }, timeouts: { queue: 300 } })
   // Far beyond the patience of a test: only the group's own time can end the wait.
   const proxy = await ProxyUnderTest.start(t, { timeouts: { queue: 600_000 }, service: serviceOf({ app: group }, routeTo('app')) })
   const served = await proxy.client()
@@ -34,7 +34,7 @@ test('a group has a queue of its own: its length and its time, whatever the prox
 
 test('who finds the queue of a group full is told so at once', async (t) => {
   const origin = await ScriptedOrigin.start(t, silent)
-  const group = { ...groupOf(origin.address), pool: { connections: 1, waiting: 1 }, timeouts: { queue: 600_000 } }
+  const group = groupOf([origin.address], { pool: { connections: 1, waiting: 1 }, timeouts: { queue: 600_000 } })
   const proxy = await ProxyUnderTest.start(t, { service: serviceOf({ app: group }, routeTo('app')) })
   const clients = [await proxy.client(), await proxy.client(), await proxy.client()]
   clients[0]!.send(get('/served'))
@@ -64,7 +64,7 @@ test('who finds the queue of a group full is told so at once', async (t) => {
 
 test('who waits is served when its time is not over, however long the proxy lets others wait', async (t) => {
   const origin = await ScriptedOrigin.start(t, answering())
-  const group = { ...groupOf(origin.address), pool: { connections: 1 }, timeouts: { queue: 60_000 } }
+  const group = groupOf([origin.address], { pool: { connections: 1 }, timeouts: { queue: 60_000 } })
   const proxy = await ProxyUnderTest.start(t, { timeouts: { queue: 1 }, service: serviceOf({ app: group }, routeTo('app')) })
   const clients = await Promise.all(Array.from({ length: 10 }, () => proxy.client()))
   const statuses = await Promise.all(clients.map(async (client) => (await client.exchange(get())).status))

@@ -12,7 +12,7 @@ import { get, withBody, type RawClient } from '../support/raw-client.ts'
 import { RefusingAddress } from '../support/refusing-address.ts'
 import { answering, answeringWith, ScriptedOrigin, silent, type Script } from '../support/scripted-origin.ts'
 import { socketAccess } from '../support/socket-access.ts'
-import { groupOf, routeTo, serviceOf } from '../support/plain-service.ts'
+import { groupOf, routeTo, serviceOf } from '../support/service.ts'
 
 interface Mirrored {
   readonly origin: ScriptedOrigin
@@ -33,7 +33,7 @@ async function startMirrored(t: TestContext, shadowScript: Script, options: Mirr
   const origin = await ScriptedOrigin.start(t, options.script ?? answering())
   const shadow = await ScriptedOrigin.start(t, shadowScript)
   const service = serviceOf(
-    { app: groupOf(origin.address), shadow: { ...groupOf(shadow.address), ...options.shadowGroup } },
+    { app: groupOf([origin.address]), shadow: groupOf([shadow.address], options.shadowGroup) },
     routeTo('app', { mirror: { group: 'shadow', share: options.share ?? 1 }, ...options.route }),
   )
   const proxy = await ProxyUnderTest.start(t, { ...options.proxy, service })
@@ -183,7 +183,7 @@ test('a group for copies that refuses connections is no matter to the client', a
   const refusing = await RefusingAddress.hold(t)
   const origin = await ScriptedOrigin.start(t, answering())
   const service = serviceOf(
-    { app: groupOf(origin.address), shadow: groupOf(refusing.address) },
+    { app: groupOf([origin.address]), shadow: groupOf([refusing.address]) },
     routeTo('app', { mirror: { group: 'shadow', share: 1 } }),
   )
   const proxy = await ProxyUnderTest.start(t, { service })

@@ -10,7 +10,7 @@ import { ProxyUnderTest, type StartOptions } from '../support/proxy-under-test.t
 import { get, withBody, type RawClient } from '../support/raw-client.ts'
 import { RefusingAddress } from '../support/refusing-address.ts'
 import { answering, answeringWith, ScriptedOrigin, silent, type OriginRequest, type Script } from '../support/scripted-origin.ts'
-import { anyRetry, groupOf, routeTo, serviceOf } from '../support/plain-service.ts'
+import { anyRetry, groupOf, routeTo, serviceOf } from '../support/service.ts'
 
 interface Pair {
   readonly failing: ScriptedOrigin
@@ -40,7 +40,7 @@ async function startPair(t: TestContext, script: Script, { retry, route, group, 
     }),
   )
   const service = serviceOf(
-    { app: { ...groupOf(failing.address, healthy.address), ...group } },
+    { app: groupOf([failing.address, healthy.address], group) },
     routeTo('app', { retry: { ...anyRetry, ...retry }, ...route }),
   )
   const proxy = await ProxyUnderTest.start(t, { ...options, service })
@@ -91,7 +91,7 @@ test('a status that is not of the list goes through', async (t) => {
 test('the last answer goes through when every server says no', async (t) => {
   const origins = [await ScriptedOrigin.start(t, failingWith(503, 'one')), await ScriptedOrigin.start(t, failingWith(503, 'two'))]
   const proxy = await ProxyUnderTest.start(t, {
-    service: serviceOf({ app: groupOf(...origins.map(({ address }) => address)) }, routeTo('app', { retry: { ...anyRetry, attempts: 5 } })),
+    service: serviceOf({ app: groupOf(origins.map(({ address }) => address)) }, routeTo('app', { retry: { ...anyRetry, attempts: 5 } })),
   })
   const response = await (await proxy.client()).exchange(get())
   assert.equal(response.status, 503)
@@ -142,7 +142,7 @@ test('POST goes to the next server when the first refuses: nothing was sent', as
     answeringWith((request, connection) => connection.respond(200, request.body)),
   )
   const proxy = await ProxyUnderTest.start(t, {
-    service: serviceOf({ app: groupOf(refusing.address, origin.address) }, routeTo('app', { retry: anyRetry })),
+    service: serviceOf({ app: groupOf([refusing.address, origin.address]) }, routeTo('app', { retry: anyRetry })),
   })
   assert.equal((await (await proxy.client()).exchange(withBody('POST', 'words'))).body, 'words')
   assert.deepEqual(retriesOf(proxy), { connect: 1 })
@@ -152,7 +152,7 @@ test("without 'connect' in the list a server that refuses is the end", async (t)
   const refusing = await RefusingAddress.hold(t)
   const origin = await ScriptedOrigin.start(t, answering())
   const proxy = await ProxyUnderTest.start(t, {
-    service: serviceOf({ app: groupOf(refusing.address, origin.address) }, routeTo('app', { retry: { ...anyRetry, on: ['closed'] } })),
+    service: serviceOf({ app: groupOf([refusing.address, origin.address]) }, routeTo('app', { retry: { ...anyRetry, on: ['closed'] } })),
   })
   assert.equal((await (await proxy.client()).exchange(get())).status, 502)
   assert.equal((await proxy.summary()).retries, 0)
@@ -291,7 +291,7 @@ test('attempts bounds how many servers are tried', async (t) => {
   const failing = [await ScriptedOrigin.start(t, closing), await ScriptedOrigin.start(t, closing), await ScriptedOrigin.start(t, closing)]
   for (const attempts of [0, 1, 2]) {
     const proxy = await ProxyUnderTest.start(t, {
-      service: serviceOf({ app: groupOf(...failing.map(({ address }) => address)) }, routeTo('app', { retry: { ...anyRetry, attempts } })),
+      service: serviceOf({ app: groupOf(failing.map(({ address }) => address)) }, routeTo('app', { retry: { ...anyRetry, attempts } })),
     })
     const before = failing.reduce((sum, { connections }) => sum + connections.length, 0)
     assert.equal((await (await proxy.client()).exchange(get())).status, 502)
@@ -304,7 +304,7 @@ test('attempts bounds how many servers are tried', async (t) => {
 test('a group of one server has nobody to ask instead, and its answer goes through', async (t) => {
   const origin = await ScriptedOrigin.start(t, failingWith(503, 'sorry'))
   const proxy = await ProxyUnderTest.start(t, {
-    service: serviceOf({ app: groupOf(origin.address) }, routeTo('app', { retry: anyRetry })),
+    service: serviceOf({ app: groupOf([origin.address]) }, routeTo('app', { retry: anyRetry })),
   })
   assert.equal((await (await proxy.client()).exchange(get())).body, 'sorry')
   assert.equal(origin.heads.length, 1)
@@ -318,7 +318,7 @@ test('a pooled connection that was closed already is no reason to leave its serv
     connection.end()
   })
   const proxy = await ProxyUnderTest.start(t, {
-    service: serviceOf({ app: groupOf(origin.address) }, routeTo('app', { retry: { ...anyRetry, attempts: 0 } })),
+    service: serviceOf({ app: groupOf([origin.address]) }, routeTo('app', { retry: { ...anyRetry, attempts: 0 } })),
   })
   const client = await proxy.client()
   assert.equal((await client.exchange(get())).body, 'from connection 0')
@@ -335,7 +335,7 @@ test('the budget bounds how many are tried again at a time; who finds no room ge
   )
   const proxy = await ProxyUnderTest.start(t, {
     service: serviceOf(
-      { app: { ...groupOf(failing.address, healthy.address), balance: 'round-robin' } },
+      { app: groupOf([failing.address, healthy.address], { balance: 'round-robin' }) },
       routeTo('app', { retry: { ...anyRetry, budget: 0, budgetMin: 2 } }),
     ),
   })
@@ -366,7 +366,7 @@ test('a client that goes away while its second server is silent leaves nothing b
   const failing = await ScriptedOrigin.start(t, failingWith(503))
   const mute = await ScriptedOrigin.start(t, silent)
   const proxy = await ProxyUnderTest.start(t, {
-    service: serviceOf({ app: groupOf(failing.address, mute.address) }, routeTo('app', { retry: anyRetry })),
+    service: serviceOf({ app: groupOf([failing.address, mute.address]) }, routeTo('app', { retry: anyRetry })),
   })
   const client = await proxy.client()
   client.send(get())
@@ -386,7 +386,7 @@ test('a retry to a status that no error has is refused at the start', async (t) 
   const origin = await ScriptedOrigin.start(t, answering())
   await assert.rejects(
     ProxyUnderTest.start(t, {
-      service: serviceOf({ app: groupOf(origin.address) }, routeTo('app', { retry: { ...anyRetry, on: [200] } })),
+      service: serviceOf({ app: groupOf([origin.address]) }, routeTo('app', { retry: { ...anyRetry, on: [200] } })),
     }),
     { code: 'ERR_EPROXY_OPTION' },
   )

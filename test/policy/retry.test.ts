@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { makeRetry, plainRetry } from '../../lib/policy/retry.ts'
-import { anyRetry } from '../support/plain-service.ts'
+import { anyRetry } from '../support/service.ts'
 
 test('without a rule only connecting is tried again, and nothing is kept for it', () => {
   const { servers, onConnect, onClosed, onTimeout, statuses, keepsRequest } = plainRetry(3)

@@ -1,5 +1,5 @@
 /** A configuration in which nothing is on that a test does not ask for: routes, groups and a listener, to be changed where it matters. */
-import type { GroupOptions, ListenerOptions, RetryOptions, RouteOptions, ServiceOptions } from '../../lib/core/service-options.ts'
+import type { GroupOptions, ListenerOptions, RouteOptions, ServiceOptions } from '../../lib/core/service-options.ts'
 
 export const anyRequest: RouteOptions['match'] = { hosts: [], methods: [], headers: {} }
 const noEdits: RouteOptions['requestHeaders'] = { remove: [], set: {}, add: {} }
@@ -39,5 +39,3 @@ export const serviceOf = (groups: Record<string, GroupOptions>, ...routes: reado
   routes,
   rateLimits: {},
 })
-/** Every reason, one more server, and no budget that a test would notice. */
-export const anyRetry: RetryOptions = { attempts: 1, on: ['connect', 'closed', 'timeout', 503], budget: 1, budgetMin: 10 }
