@@ -25,7 +25,7 @@ import type { FileGroup, FileHealth, Secret } from './schema.ts'
 /** Reads a secret, wherever it is. */
 export type ReadSecret = (secret: Secret, steps: readonly PropertyKey[]) => string
 
-type OptionalKeys<T> = { [K in keyof T]-?: Record<never, never> extends Pick<T, K> ? K : never }[keyof T]
+type OptionalKeys<T> = { [K in keyof T]-?: Partial<Pick<T, K>> extends Pick<T, K> ? K : never }[keyof T]
 /** All members of T; those that may be missing are undefined then. */
 type Every<T> = { [K in Exclude<keyof T, OptionalKeys<T>>]: T[K] } & { [K in OptionalKeys<T>]-?: T[K] | undefined }
 
@@ -92,7 +92,7 @@ function assembleListener(row: CompleteListener): ListenerOptions {
     traceparent: row.traceparent ? true : undefined,
     serverField: row.serverField === 'pass' ? undefined : row.serverField,
     securityFields: row.securityFields === false ? undefined : row.securityFields,
-    rules: Object.keys(row.rules).length === 0 ? undefined : (row.rules as Record<string, 'reject' | 'warn'>),
+    rules: Object.keys(row.rules).length === 0 ? undefined : row.rules,
     routes: row.routes,
     rateLimits: row.rateLimits,
     connectionsPerClient: row.connectionsPerClient,
@@ -166,7 +166,7 @@ function assembleRoute(row: CompleteRoute): RouteOptions {
     allow: row.allow,
     deny: row.deny,
     mirror: mirror && { group: mirror.upstream, share: mirror.share },
-    rules: row.rules as Record<string, 'reject' | 'warn'>,
+    rules: row.rules,
   })
 }
 

@@ -48,7 +48,7 @@ function name(doc: string) {
 /** A shorter way to write `full`, for reading only: what is printed is written out. */
 function short<From extends z.ZodType, Full extends z.ZodType>(from: From, full: Full, write: (given: z.output<From>) => z.input<Full>) {
   // Generic schemas are too much for the compiler; what `write` has to return is checked by its own type.
-  const codec = z.codec(from as z.ZodType, full as z.ZodType, {
+  const codec = z.codec<z.ZodType, z.ZodType>(from, full, {
     decode: (given) => write(given as z.output<From>),
     encode: (value, context) => {
       context.issues.push({ code: 'custom', message: 'is written out', input: value })
@@ -60,7 +60,7 @@ function short<From extends z.ZodType, Full extends z.ZodType>(from: From, full:
 
 /** One or several; several come out. */
 function oneOrMore<T extends z.ZodType<string, string>>(item: T, doc: string) {
-  const several = z.array(item as z.ZodType<string, string>)
+  const several: z.ZodType<string[], string[]> = z.array(item)
   return z.union([several, short(item, several, (one) => [one])], { error: 'expected one value or a list of them' }).describe(doc)
 }
 
