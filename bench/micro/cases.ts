@@ -5,10 +5,13 @@
 import { AccessLog, formatAccessLine } from '../../lib/observe/access-log.ts'
 import type { ExchangeSummary } from '../../lib/observe/exchange-summary.ts'
 import { Deadline, systemClock, TimerWheel } from '../../lib/core/timers.ts'
+import { Router } from '../../lib/route/router.ts'
 import { NetworkSet } from '../../lib/route/networks.ts'
 import { createParser, encodeRequestHead, encodeResponseHead, ParserEngine } from '../../native-free-parser/index.ts'
 import { workloadTable } from '../e2e/workloads.ts'
-import { PoolStage } from './pool-stage.ts'
+import type { Address } from '../../lib/core/options.ts'
+import { plainBalancing, plainServers, UpstreamGroup, type Balancing } from '../../lib/upstream/group.ts'
+import { makeEnvironment, PoolStage } from './pool-stage.ts'
 
 export interface MicroCase {
   readonly name: string
@@ -38,8 +41,10 @@ export function makeCases(stack: DisposableStackLike): readonly MicroCase[] {
     { name: 'encode: request head, 20 fields', run: encodeRequest(browserRequest) },
     { name: 'encode: response head, 4 fields', run: encodeResponse(response) },
     ...poolCases(),
+    ...balanceCases(),
     ...timerCases(stack),
     ...networkCases(),
+    ...routeCases(),
     { name: 'access log: format a line', run: () => formatAccessLine(summary) },
     { name: 'access log: format, buffer and write', run: writeLine(stack), operationsMax: 200 },
   ]
@@ -113,6 +118,47 @@ function crowded(): () => unknown {
   return () => stage.turn()
 }
 
+function balanceCases(): readonly MicroCase[] {
+  return [
+    { name: 'balance: the only server, nothing configured', run: pickAndLeave(1, plainBalancing) },
+    ...(['round-robin', 'least-connections', 'power-of-two', 'hash', 'sticky'] as const).map((balance) => ({
+      name: `balance: ${balance}, 3 servers`,
+      run: pickAndLeave(3, {
+        ...plainBalancing,
+        balance,
+        stickyCookie: 'server',
+        outlier,
+        breaker: { exchanges: 1_000, waiting: 1_000, retries: 1_000 },
+      }),
+    })),
+    { name: 'balance: power-of-two, 100 servers', run: pickAndLeave(100, { ...plainBalancing, balance: 'power-of-two' }) },
+    { name: 'balance: hash, 100 servers', run: pickAndLeave(100, { ...plainBalancing, balance: 'hash' }) },
+  ]
+}
+
+const outlier = {
+  consecutive: 5,
+  failureShare: 0.5,
+  requests: 20,
+  windowMs: 10_000,
+  ejectMs: 10_000,
+  ejectMaxMs: 300_000,
+  ejectShareMax: 0.5,
+}
+
+/** What an exchange costs its group: the choice, the outcome and the end. */
+function pickAndLeave(count: number, balancing: Balancing): () => unknown {
+  const addresses = Array.from({ length: count }, (_, index): Address => ({ kind: 'tcp', host: `10.0.0.${index}`, port: 80 }))
+  const group = new UpstreamGroup(plainServers(addresses), makeEnvironment(new ParserEngine({ slots: 1 })), 'bench', balancing)
+  const key = balancing.balance === 'sticky' ? group.servers[0]!.stickyId : '192.0.2.171'
+  return () => {
+    const server = group.pick([], key, false)!
+    group.onSuccess(server)
+    group.leave(server, false)
+    return server
+  }
+}
+
 function timerCases(stack: DisposableStackLike): readonly MicroCase[] {
   const wheel = new TimerWheel(systemClock, { onLag() {}, onFault() {} })
   stack.defer(() => wheel.stop())
@@ -141,6 +187,37 @@ function networkCases(): readonly MicroCase[] {
   return [
     { name: 'networks: an IPv4 address among 1000', run: () => set.has('10.201.128.77') },
     { name: 'networks: an IPv6 address among 1000', run: () => set.has('2001:db8:2ff:1:20c:29ff:fe12:3456') },
+  ]
+}
+
+function routeCases(): readonly MicroCase[] {
+  const engine = new ParserEngine({ slots: 1 })
+  const text = 'GET /team-7/service/items/17?page=3 HTTP/1.1\r\nHost: shop-3.example.com\r\nAccept: */*\r\n\r\n'
+  createParser('request', { ...noEvents, onHead() {} }, {}, engine).execute(Buffer.from(text))
+  const head = engine.requestHead
+  /** Ten hosts share the routes. */
+  const routerOf = (count: number): Router<number> =>
+    new Router(
+      Array.from({ length: count }, (_, index) => ({
+        name: String(index),
+        match: {
+          hosts: [`shop-${index % 10}.example.com`],
+          path: { prefix: `/team-${(index - (index % 10)) / 10 + 7}/service` },
+          methods: [],
+          headers: {},
+        },
+        route: index,
+      })),
+    )
+  const few = routerOf(10)
+  const many = routerOf(10_000)
+  const patterns = new Router([
+    { name: 'pattern', match: { hosts: [], path: { pattern: '/team-[0-9]+/service(/.*)?' }, methods: [], headers: {} }, route: 0 },
+  ])
+  return [
+    { name: 'route: by host and prefix among 10', run: () => few.find(head) },
+    { name: 'route: by host and prefix among 10,000', run: () => many.find(head) },
+    { name: 'route: by one pattern', run: () => patterns.find(head) },
   ]
 }
 
