@@ -49,7 +49,11 @@ export class Reloader implements Disposable {
 
   /** Resolves when the new configuration holds. Rejects with an Error in words for people when it does not; the old one holds then. */
   reload(reason: string): Promise<void> {
-    if (this.#running === undefined) return (this.#running = this.#reload(reason))
+    if (this.#running === undefined) {
+      // Not at the end of #reload, which may be over before the promise is known.
+      this.#running = this.#reload(reason).finally(() => (this.#running = undefined))
+      return this.#running
+    }
     // Whatever is read from now on is as new as all that was asked for.
     this.#next ??= this.#running
       .catch(() => {})
@@ -94,8 +98,6 @@ export class Reloader implements Disposable {
       const { message } = error as Error
       this.#logger.error({ reason, config: path }, `the configuration was not reloaded and stays as it was: ${message}`)
       throw error
-    } finally {
-      this.#running = undefined
     }
   }
 }

@@ -60,6 +60,7 @@ export function assemble(file: CompleteContent, readSecret: ReadSecret): Configu
       forwarded: file.forwarded,
       halfClosedClients: file.halfClosedClients,
       socketAccess: file.socketAccess,
+      nameServers: file.nameServers,
     },
     workers: file.workers,
     supervision: file.supervision,
@@ -96,6 +97,7 @@ function assembleListener(row: CompleteListener): ListenerOptions {
     routes: row.routes,
     rateLimits: row.rateLimits,
     connectionsPerClient: row.connectionsPerClient,
+    overload: row.overload === 'answer' ? undefined : row.overload,
     requestBodyBytes: row.requestBodyBytes,
   })
 }
@@ -184,6 +186,7 @@ function assembleRateLimit(row: CompleteRateLimit): RateLimitOptions {
     key: row.key,
     ipv6Prefix: row.ipv6Prefix,
     shared: row.shared,
+    announce: row.announce ? true : undefined,
   })
 }
 

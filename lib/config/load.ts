@@ -132,7 +132,7 @@ function readSecret(secret: Secret, path: string | undefined, environment: Sourc
 function isStoreUrl(text: string): boolean {
   if (!URL.canParse(text)) return false
   const { protocol, hostname, pathname } = new URL(text)
-  return (protocol === 'redis:' || protocol === 'valkey:') && hostname !== '' && /^\/?[0-9]*$/.test(pathname)
+  return (protocol === 'redis:' || protocol === 'rediss:') && hostname !== '' && /^\/?[0-9]*$/.test(pathname)
 }
 
 /** Whether it is about what was written, and not a fault of ours. */

@@ -3,6 +3,7 @@
  * this. A short form stands beside the full one where people would want it, and both come out as the full one. Defaults that depend on
  * nothing stand here; those that depend on the profile, or on flags, are given in complete.ts.
  */
+import { isIP, isIPv6 } from 'node:net'
 import { z } from 'zod'
 import { ruleTable, type RuleId } from '../../native-free-parser/index.ts'
 import {
@@ -10,6 +11,7 @@ import {
   forwardedModes,
   halfClosedModes,
   limitTable,
+  parseUpstreamAddress,
   poolTable,
   reuseModes,
   socketAccesses,
@@ -68,6 +70,7 @@ function oneOrMore<T extends z.ZodType<string, string>>(item: T, doc: string) {
 const exchangeTimeouts = ['request', 'queue', 'tunnelIdle', 'halfClose'] as const satisfies (keyof typeof timeoutTable)[]
 
 const groupTimeouts = [
+  'queue',
   'connect',
   'responseHead',
   'responseBodyIdle',
@@ -179,6 +182,10 @@ const listener = z.strictObject({
     { min: 0, max: countMax },
     'connections of one client address at a time, 0 = no limit; raw: 0, edge: 100',
   ).exactOptional(),
+  overload: z
+    .enum(['answer', 'close'])
+    .describe('what a connection beyond a limit of connections gets: answer (503, or 429 when it is the limit for its client), or close')
+    .prefault('answer'),
   requestBodyBytes: requestBodyBytes.describe('largest request body, 0 = no limit; 413; raw: 0, edge: 100m').exactOptional(),
 })
 
@@ -307,7 +314,7 @@ const group = z.strictObject({
     if (!/^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::[0-9]{1,5})?$/.test(text))
       throw new Error(`${show(text)} is not preserve or a host[:port]`)
   }).prefault('preserve'),
-  pool: numbers(poolTable, 'pools of this group, instead of those for all', ['connections', 'waiting']).exactOptional(),
+  pool: numbers(poolTable, 'pools of this group, instead of those for all').exactOptional(),
   timeouts: numbers(timeoutTable, 'timers of this group, instead of those for all', groupTimeouts).exactOptional(),
   desync: numbers(desyncLimitTable, 'of this group, instead of those for all').exactOptional(),
 })
@@ -504,6 +511,7 @@ const rateLimitFields = z.strictObject({
   burst: quantity('count', { min: 1, max: 1_000_000_000 }, 'so many at once; requests by default').exactOptional(),
   key: rateLimitKey.prefault('client'),
   ipv6Prefix: quantity('count', { min: 1, max: 128 }, 'addresses of IPv6 count by this prefix').prefault(64),
+  announce: z.boolean().describe('RateLimit fields also in responses to requests that are let through').prefault(false),
   shared: z.boolean().describe('counted across machines, in rateLimitStore; true by default when there is one').exactOptional(),
 })
 
@@ -613,6 +621,16 @@ export const fileSchema = z
     }).exactOptional(),
     forwarded: forwarded.exactOptional(),
     trustedProxies: trustedProxies.prefault([]),
+    nameServers: z
+      .array(
+        checkedText('ip, ip:port or [v6]:port', (text) => {
+          if (isIPv6(text)) return
+          const address = parseUpstreamAddress(text)
+          if (address.kind !== 'tcp' || isIP(address.host) === 0) throw new Error(`${show(text)} is not ip, ip:port or [v6]:port`)
+        }),
+      )
+      .describe('DNS servers that are asked for upstreams; none: those of the system')
+      .prefault([]),
     halfClosedClients: z
       .enum(halfClosedModes)
       .describe('a client that ends its side before it has its answer: abort or serve')

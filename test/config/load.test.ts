@@ -182,7 +182,7 @@ test('every mistake is told with its line, its column and what was expected', ()
     [`upstreams: { a: [x:1], b: [x:1] }\n`, 'a.yaml:1:1: upstreams: there are 2 groups and no routes that say which request goes where'],
     ['', 'a.yaml:1:1: there is nothing to do: expected upstreams, or routes that answer by themselves'],
     ['- a\n', 'a.yaml:1:1: expected a section of keys and values, not a list'],
-    [`${group}a: !!binary aGk=\n`, 'a.yaml:2:4: the tag "tag:yaml.org,2002:binary" has no meaning here'],
+    [`${group}a: !!binary aGk=\n`, 'a.yaml:2:13: the tag "tag:yaml.org,2002:binary" has no meaning here'],
     [`${group}<<: { via: x }\n`, 'a.yaml:2:1: sections are not merged by <<; an alias (*name) stands for a whole section'],
     [`${group}__proto__: { via: x }\n`, 'a.yaml:2:1: unknown key "__proto__"'],
     [`${group}via: *x\n`, 'a.yaml:2:6: there is no anchor &x before this alias'],
