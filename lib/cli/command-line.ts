@@ -6,7 +6,7 @@
 import type { Argv } from 'yargs'
 import parseArguments from 'yargs-parser'
 import { ProxyError } from '../core/errors.ts'
-import { suggest } from './suggest.ts'
+import { suggest } from '../core/suggest.ts'
 
 export interface Flag {
   readonly name: string
