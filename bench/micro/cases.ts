@@ -2,8 +2,11 @@
  * The parts that every request pays for, each alone and with the input that the end-to-end bench sends. A case is a function that does
  * one operation; what it returns is only there so that the work cannot be left out.
  */
-import { AccessLog, formatAccessLine } from '../../lib/observe/access-log.ts'
+import { AccessLog } from '../../lib/observe/access-log.ts'
 import type { ExchangeSummary } from '../../lib/observe/exchange-summary.ts'
+import { formatCombinedLine, formatJsonLine, type LineContext } from '../../lib/observe/line-format.ts'
+import { compileTemplate } from '../../lib/observe/line-template.ts'
+import { Redaction } from '../../lib/observe/redaction.ts'
 import { Deadline, systemClock, TimerWheel } from '../../lib/core/timers.ts'
 import { NetworkSet } from '../../lib/route/networks.ts'
 import { createParser, encodeRequestHead, encodeResponseHead, ParserEngine } from '../../native-free-parser/index.ts'
@@ -40,7 +43,7 @@ export function makeCases(stack: DisposableStackLike): readonly MicroCase[] {
     ...poolCases(),
     ...timerCases(stack),
     ...networkCases(),
-    { name: 'access log: format a line', run: () => formatAccessLine(summary) },
+    ...lineCases(),
     { name: 'access log: format, buffer and write', run: writeLine(stack), operationsMax: 200 },
   ]
 }
@@ -144,6 +147,19 @@ function networkCases(): readonly MicroCase[] {
   ]
 }
 
+function lineCases(): readonly MicroCase[] {
+  const plain: LineContext = { worker: 0, redaction: new Redaction() }
+  const redacting: LineContext = { worker: 0, redaction: new Redaction(['token', 'sort']) }
+  const { format } = compileTemplate('{time} {client} "{method} {target}" {status} {bytesOut} {totalMs}', 'plain')
+  const described = { ...summary, referer: 'http://bench.example/catalogue/', userAgent: 'Mozilla/5.0 (X11; Linux x86_64; rv:128.0)' }
+  return [
+    { name: 'access log: format a line, JSON', run: () => formatJsonLine(summary, plain) },
+    { name: 'access log: format a line, JSON, values of a query hidden', run: () => formatJsonLine(summary, redacting) },
+    { name: 'access log: format a line, combined', run: () => formatCombinedLine(described, plain) },
+    { name: 'access log: format a line, template of 7 names', run: () => format(summary, plain) },
+  ]
+}
+
 function writeLine(stack: DisposableStackLike): () => unknown {
   const log = new AccessLog({ destination: '/dev/null' })
   stack.defer(() => void log.close())
@@ -172,4 +188,6 @@ const summary: ExchangeSummary = {
   error: '',
   rule: '',
   tunnel: false,
+  route: '',
+  listener: '',
 }

@@ -16,6 +16,8 @@ import {
   type ReuseAfterBody,
   type Supervision,
 } from '../core/options.ts'
+import type { AccessLogSettings } from '../core/service-options.ts'
+import { accessLogFlags, readAccessLog } from './access-log-flags.ts'
 import { buildParser, inWordsOf, misuse, quoteArgument, readArguments, readChoice, type CommandTable, type Flag } from './command-line.ts'
 import { completeConformance, readConformanceCommand, type ConformanceCommand } from './conformance-flags.ts'
 import { completeExplain, readExplainCommand, type ExplainCommand } from './explain-flags.ts'
@@ -29,8 +31,8 @@ export interface Settings {
   readonly supervision: Partial<Supervision>
   readonly logLevel: LogLevel
   readonly logFormat: LogFormat
-  /** A path, '-' for standard output, undefined for none. */
-  readonly accessLog: string | undefined
+  /** Undefined for none. */
+  readonly accessLog: AccessLogSettings | undefined
 }
 
 export type Command =
@@ -117,12 +119,7 @@ const flags: readonly Flag[] = [
     doc: `${logFormats.join(', ')}; auto is pretty on a terminal and JSON elsewhere`,
     defaultText: 'auto',
   },
-  {
-    name: 'access-log',
-    group: 'Logs',
-    doc: 'a JSON line for each exchange to this file, - for standard output; SIGUSR2 reopens it',
-    defaultText: 'off',
-  },
+  ...accessLogFlags,
   { name: 'check', group: 'Other', doc: 'check the flags and end', isSwitch: true },
   { name: 'version', group: 'Other', doc: 'print the versions of eproxy-raw, node and llhttp', isSwitch: true },
   { name: 'help', group: 'Other', doc: 'print this', isSwitch: true },
@@ -203,8 +200,6 @@ function readSettings(values: ReadonlyMap<string, readonly string[]>): Settings 
   const halfClosedClients = readChoice('half-closed-clients', text('half-closed-clients'), halfClosedModes)
   const socketAccess = readChoice('socket-access', text('socket-access'), socketAccesses)
   const reuseAfterBody = readChoice('reuse-after-body', text('reuse-after-body'), reuseModes)
-  const accessLog = text('access-log')
-  if (accessLog === '') throw misuse('--access-log needs a file name, or - for standard output')
   const listen = values.get('listen') ?? [':8080']
   for (const address of listen) inWordsOf('listen', () => parseListenAddress(address))
   const upstreams = values.get('upstream') ?? []
@@ -227,7 +222,7 @@ function readSettings(values: ReadonlyMap<string, readonly string[]>): Settings 
     supervision,
     logLevel: readChoice('log-level', text('log-level'), logLevels) ?? 'info',
     logFormat: readChoice('log-format', text('log-format'), logFormats) ?? 'auto',
-    accessLog,
+    accessLog: readAccessLog(values),
   }
 }
 

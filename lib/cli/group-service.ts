@@ -25,8 +25,12 @@ export class GroupService implements Service {
     this.workers = workers
     this.#settings = settings
     this.#logger = logger
-    this.#output = accessLog !== undefined && isPipe(accessLog) ? this.#openOutput(accessLog) : undefined
-    const payload: WorkerPayload = { logLevel, logFormat, accessLog: this.#output === undefined ? accessLog : '-' }
+    this.#output = accessLog !== undefined && isPipe(accessLog.destination) ? this.#openOutput(accessLog.destination) : undefined
+    const payload: WorkerPayload = {
+      logLevel,
+      logFormat,
+      accessLog: accessLog === undefined || this.#output === undefined ? accessLog : { ...accessLog, destination: '-' },
+    }
     const output = this.#output
     this.#group = createProxyGroup({
       ...options,

@@ -6,6 +6,7 @@ import { ruleTable } from '../../native-free-parser/index.ts'
 import { desyncTable } from '../core/desync.ts'
 import { errorTable, ProxyError } from '../core/errors.ts'
 import { desyncLimitTable, limitTable, poolTable, supervisionTable, timeoutTable, type NumberRow } from '../core/options.ts'
+import { placeholderTable } from '../observe/line-template.ts'
 import { formatDuration, formatSize, parseDuration, parseSize } from '../core/units.ts'
 
 /** A flag with a number, from one row. */
@@ -45,7 +46,7 @@ export function readNumber(flag: NumberFlag, text: string): number {
   return value
 }
 
-export const tableNames = ['timers', 'limits', 'pool', 'desync', 'signs', 'workers', 'errors', 'rules'] as const
+export const tableNames = ['timers', 'limits', 'pool', 'desync', 'signs', 'workers', 'access-log', 'errors', 'rules'] as const
 export type TableName = (typeof tableNames)[number]
 
 /** A Markdown table without a newline at its end. */
@@ -66,6 +67,11 @@ export function renderTable(name: TableName): string {
       )
     case 'workers':
       return renderFlags('supervision')
+    case 'access-log':
+      return renderRows(
+        ['Name', 'What'],
+        Object.entries(placeholderTable).map(([placeholder, { doc }]) => [`\`{${placeholder}}\``, doc]),
+      )
     case 'errors':
       return renderRows(
         ['Code', 'Status', 'Side', 'Termination', 'Meaning'],
