@@ -29,7 +29,7 @@ export const accessLogFlags: readonly Flag[] = [
   {
     name: 'access-log-sample',
     group: 'Logs',
-    doc: 'share of the exchanges that ended well to log, 0 to 1; the others are always logged',
+    doc: 'share of the exchanges that ended well to log, such as 0.1 or 10%; the others are always logged',
     defaultText: '1',
   },
   {
@@ -41,35 +41,44 @@ export const accessLogFlags: readonly Flag[] = [
   },
 ]
 
-/** Undefined for no access log. Throws ProxyError ERR_EPROXY_OPTION. */
-export function readAccessLog(values: ReadonlyMap<string, readonly string[]>): AccessLogSettings | undefined {
+/** Undefined for no access log. `shown` is what each value was given as. Throws ProxyError ERR_EPROXY_OPTION. */
+export function readAccessLog(
+  values: ReadonlyMap<string, readonly string[]>,
+  shown: (name: string) => string,
+): AccessLogSettings | undefined {
   const text = (name: string): string | undefined => values.get(name)?.[0]
+  const choice = <T extends string>(name: string, choices: readonly T[]): T | undefined =>
+    readChoice(name, text(name), choices, shown(name))
   const destination = text('access-log')
   if (destination === undefined) {
     const lonely = accessLogFlags.find(({ name }) => values.has(name))
-    if (lonely !== undefined) throw misuse(`--${lonely.name} says how to log, and nothing says where to: add --access-log`)
+    // A file may say where to; with it all is read once more.
+    if (lonely !== undefined && !values.has('config'))
+      throw misuse(`${shown(lonely.name)} says how to log, and nothing says where to: add --access-log`)
     return undefined
   }
   const template = text('access-log-template')
-  const format = readChoice('access-log-format', text('access-log-format'), formats) ?? (template === undefined ? 'json' : 'template')
-  if (format === 'template' && template === undefined) throw misuse('--access-log-format template needs --access-log-template')
+  const format = choice('access-log-format', formats) ?? (template === undefined ? 'json' : 'template')
+  if (format === 'template' && template === undefined) throw misuse(`${shown('access-log-format')} template needs --access-log-template`)
   if (format !== 'template' && template !== undefined)
-    throw misuse(`--access-log-template and --access-log-format ${format} exclude each other`)
+    throw misuse(`${shown('access-log-template')} and ${shown('access-log-format')} ${format} exclude each other`)
   const settings: AccessLogSettings = {
     ...accessLogDefaults,
     destination,
     format,
     template: template ?? '',
-    escape: readChoice('access-log-escape', text('access-log-escape'), templateEscapes) ?? 'plain',
-    sample: readShare(text('access-log-sample')),
+    escape: choice('access-log-escape', templateEscapes) ?? 'plain',
+    sample: readShare(text('access-log-sample'), shown('access-log-sample')),
     redactQuery: values.get('access-log-redact-query') ?? [],
   }
-  inWordsOf(template === undefined ? 'access-log' : 'access-log-template', () => checkAccessLog(settings))
+  const name = template === undefined ? 'access-log' : 'access-log-template'
+  inWordsOf(name, () => checkAccessLog(settings), shown(name))
   return settings
 }
 
-function readShare(value = '1'): number {
-  const share = Number(value)
-  if (/^(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)$/.test(value) && share <= 1) return share
-  throw misuse(`--access-log-sample must be a share from 0 to 1, such as 0.1, not ${quoteArgument(value)}`)
+function readShare(value = '1', shown: string): number {
+  const [, digits, percent] = /^([0-9]+(?:\.[0-9]+)?)(%?)$/.exec(value) ?? []
+  const share = Number(digits) / (percent === '%' ? 100 : 1)
+  if (share <= 1) return share
+  throw misuse(`${shown} must be from 0 to 1, or from 0% to 100%, not ${quoteArgument(value)}`)
 }

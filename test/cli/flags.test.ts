@@ -71,7 +71,7 @@ test('has a flag for every row of the tables, and reads the default that it show
 
 test('reads the flags of the access log; a template alone says the format', async () => {
   const given =
-    '--access-log unix:/run/log.sock --access-log-template {"t":"{target}"} --access-log-escape json --access-log-sample .25 --access-log-redact-query a --access-log-redact-query b'
+    '--access-log unix:/run/log.sock --access-log-template {"t":"{target}"} --access-log-escape json --access-log-sample 25% --access-log-redact-query a --access-log-redact-query b'
   const { accessLog } = await settingsOf(given.split(' '))
   assert.deepEqual(accessLog, {
     destination: 'unix:/run/log.sock',
@@ -129,8 +129,9 @@ test('says in one line what is wrong with a command line', async () => {
     [['--access-log='], /^--access-log: the access log needs a file name/],
     [['--access-log', 'unix:'], /^--access-log: .*path of a socket/],
     [['--access-log-sample', '0.5'], /^--access-log-sample says how to log, .* add --access-log$/],
-    [['--access-log', '-', '--access-log-sample', '50%'], /^--access-log-sample must be a share from 0 to 1, such as 0\.1, not "?50%/],
-    [['--access-log', '-', '--access-log-sample', '1.5'], /^--access-log-sample must be a share/],
+    [['--access-log', '-', '--access-log-sample', 'half'], /^--access-log-sample must be from 0 to 1, or from 0% to 100%, not half$/],
+    [['--access-log', '-', '--access-log-sample', '1.5'], /^--access-log-sample must be from 0 to 1/],
+    [['--access-log', '-', '--access-log-sample', '101%'], /^--access-log-sample must be from 0 to 1/],
     [['--access-log', '-', '--access-log-format', 'xml'], /^--access-log-format must be one of json, combined, template, not xml$/],
     [['--access-log', '-', '--access-log-format', 'template'], /^--access-log-format template needs --access-log-template$/],
     [['--access-log', '-', '--access-log-format', 'json', '--access-log-template', '{id}'], /exclude each other$/],
