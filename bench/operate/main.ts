@@ -24,6 +24,8 @@ import { Tunnel } from './tunnel.ts'
 const connectionsMax = 48
 /** Lines of the last requests are written within this. */
 const linesMs = 2_000
+/** What an event takes by itself, on average. */
+const eventSeconds = 0.7
 
 async function main(): Promise<number> {
   let options: OperateOptions | null
@@ -70,24 +72,39 @@ async function operate(options: OperateOptions, processes: ProcessSet, directory
   const token = randomBytes(16).toString('hex')
   const stage = new Stage(processes, { places, directory, token })
   const events = options.events.filter(({ needsRedis }) => !needsRedis || stage.hasRedis)
-  const seconds = (events.length + 1) * (options.settleSeconds + 0.5)
   process.stdout.write(
     `three servers, ${stage.hasRedis ? 'a Redis' : 'no Redis (redis-server is not installed)'}, the proxy of bench/operate/example.yaml;\n` +
-      `${options.requestsPerSecond} requests/s; this takes about ${Math.ceil(seconds + 5)} s\n`,
+      `${options.requestsPerSecond} requests/s; this takes about ${Math.ceil(secondsOf(options, events) + 5)} s\n`,
   )
+  try {
+    return await disturb(options, processes, stage, log, new AdminClient(places.admin, token), events)
+  } finally {
+    if (options.logPath !== null) writeFileSync(options.logPath, stage.proxyLog)
+  }
+}
+
+async function disturb(
+  options: OperateOptions,
+  processes: ProcessSet,
+  stage: Stage,
+  log: LineSocket,
+  admin: AdminClient,
+  events: readonly OperateEvent[],
+): Promise<RunReport> {
+  const { places } = stage
   await stage.start()
-  const operation: Operation = { stage, admin: new AdminClient(places.admin, token), log }
+  const operation: Operation = { stage, admin, log }
   // To a server that is never killed: no other event may end it.
   const tunnel = await Tunnel.open(portOf(places.proxy), 'shop.example', ['server-1', 'server-2'])
   const load = new Load({ port: portOf(places.proxy), requestsPerSecond: options.requestsPerSecond, connectionsMax })
-  const progress = new Progress(seconds)
+  const progress = new Progress(secondsOf(options, events))
   load.start()
   const marks: { readonly event: OperateEvent; readonly from: number; readonly note: string; readonly failure: string }[] = []
   await delay(options.settleSeconds * 1_000)
   const begunAt = load.sent.length
   for (const event of events) {
     if (processes.isEnding) throw new Error('interrupted')
-    progress.begin(options.settleSeconds + 0.5)
+    progress.begin(options.settleSeconds + eventSeconds)
     progress.show(event.name)
     const from = load.sent.length
     let note = ''
@@ -126,6 +143,10 @@ async function operate(options: OperateOptions, processes: ProcessSet, directory
       [warmUp, ...stretches].every(({ savableLost }) => savableLost === 0) &&
       stretches.every(({ failure }) => failure === ''),
   }
+}
+
+function secondsOf({ settleSeconds }: OperateOptions, events: readonly OperateEvent[]): number {
+  return (events.length + 1) * (settleSeconds + eventSeconds)
 }
 
 /** Lines are gathered for a moment before they are written. */

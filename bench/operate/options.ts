@@ -8,6 +8,8 @@ export interface OperateOptions {
   readonly settleSeconds: number
   readonly events: readonly OperateEvent[]
   readonly jsonPath: string | null
+  /** For the log of the proxy. */
+  readonly logPath: string | null
 }
 
 export class UsageError extends Error {}
@@ -18,6 +20,7 @@ export const usage = `Usage: npm run operate -- [options]
   --settle N      seconds of load after each event, 1 to 60 (default 3)
   --only A,B      only events whose name holds one of these; there are:
 ${eventTable.map(({ name }) => `                    ${name}\n`).join('')}  --json FILE     writes every stretch and every lost request to FILE
+  --log FILE      writes the log of the proxy to FILE
   --help          this text
 `
 
@@ -33,6 +36,7 @@ export function readOptions(args: readonly string[]): OperateOptions | null {
     settleSeconds: readWhole('--settle', values.settle ?? '3', 1, 60),
     events,
     jsonPath: values.json ?? null,
+    logPath: values.log ?? null,
   }
 }
 
@@ -45,6 +49,7 @@ function parse(args: readonly string[]) {
         settle: { type: 'string' },
         only: { type: 'string' },
         json: { type: 'string' },
+        log: { type: 'string' },
         help: { type: 'boolean' },
       },
     }).values

@@ -133,6 +133,10 @@ export class Stage {
     return this.#said.length
   }
 
+  get proxyLog(): string {
+    return this.#said.map((line) => `${line}\n`).join('')
+  }
+
   /** Those that serve. */
   get workerPids(): readonly number[] {
     return processTree(this.proxy.pid)

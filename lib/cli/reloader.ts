@@ -46,7 +46,11 @@ export class Reloader implements Disposable {
 
   /** Resolves when the new configuration holds. Rejects with an Error in words for people when it does not; the old one holds then. */
   reload(reason: string): Promise<void> {
-    if (this.#running === undefined) return (this.#running = this.#reload(reason))
+    if (this.#running === undefined) {
+      // Not in #reload itself: that may have ended before there is a promise of it.
+      this.#running = this.#reload(reason).finally(() => (this.#running = undefined))
+      return this.#running
+    }
     // Whatever is read from now on is as new as all that was asked for.
     this.#next ??= this.#running
       .catch(() => {})
@@ -90,8 +94,6 @@ export class Reloader implements Disposable {
       const { message } = error as Error
       this.#logger.error({ reason, config: path }, `the configuration was not reloaded and stays as it was: ${message}`)
       throw error
-    } finally {
-      this.#running = undefined
     }
   }
 }

@@ -5,7 +5,7 @@ import { eventTable } from '../../../bench/operate/events.ts'
 import { readOptions, usage, UsageError } from '../../../bench/operate/options.ts'
 
 test('without options every event happens, in the order of the table', () => {
-  assert.deepEqual(readOptions([]), { requestsPerSecond: 300, settleSeconds: 3, events: eventTable, jsonPath: null })
+  assert.deepEqual(readOptions([]), { requestsPerSecond: 300, settleSeconds: 3, events: eventTable, jsonPath: null, logPath: null })
 })
 
 test('events are chosen by a part of their name', () => {
