@@ -97,8 +97,8 @@ function assembleListener(row: CompleteListener): ListenerOptions {
     routes: row.routes,
     rateLimits: row.rateLimits,
     connectionsPerClient: row.connectionsPerClient,
-    requestBodyBytes: row.requestBodyBytes,
     overload: row.overload,
+    requestBodyBytes: row.requestBodyBytes,
   })
 }
 

@@ -180,11 +180,11 @@ const listener = z.strictObject({
     { min: 0, max: countMax },
     'connections of one client address at a time, 0 = no limit; raw: 0, edge: 100',
   ).exactOptional(),
-  requestBodyBytes: requestBodyBytes.describe('largest request body, 0 = no limit; 413; raw: 0, edge: 100m').exactOptional(),
   overload: z
     .enum(['answer', 'close'])
-    .describe('what a connection beyond a limit gets: an answer, which is the default, or nothing but its end')
+    .describe('what a connection beyond a limit of connections gets: answer (503 or 429), or close: nothing')
     .exactOptional(),
+  requestBodyBytes: requestBodyBytes.describe('largest request body, 0 = no limit; 413; raw: 0, edge: 100m').exactOptional(),
 })
 
 const server = z.strictObject({
@@ -509,8 +509,8 @@ const rateLimitFields = z.strictObject({
   burst: quantity('count', { min: 1, max: 1_000_000_000 }, 'so many at once; requests by default').exactOptional(),
   key: rateLimitKey.prefault('client'),
   ipv6Prefix: quantity('count', { min: 1, max: 128 }, 'addresses of IPv6 count by this prefix').prefault(64),
-  announce: z.boolean().describe('responses tell what is left, in RateLimit and RateLimit-Policy; false by default').exactOptional(),
   shared: z.boolean().describe('counted across machines, in rateLimitStore; true by default when there is one').exactOptional(),
+  announce: z.boolean().describe('RateLimit fields in responses to requests that are let through, too').exactOptional(),
 })
 
 const ratePattern = /^[0-9]+\/(?:ms|[smhd]|[0-9][0-9a-z]*)$/

@@ -29,11 +29,14 @@ export const noStats: ProxyStats = Object.freeze({
   connectionsTotal: 0,
   exchangesTotal: 0,
   refusedTotal: 0,
+  connectionsRefusedTotal: 0,
   faultsTotal: 0,
   desync: Object.freeze(zeroDesyncCounts()),
   deadlines: 0,
   parserSlots: 0,
   parserMemoryBytes: 0,
+  rateLimits: Object.freeze({}),
+  rateLimitStore: undefined,
   upstreams: Object.freeze({}),
   groups: Object.freeze({}),
   reloadsTotal: 0,
@@ -46,7 +49,7 @@ export function sumStats(parts: readonly ProxyStats[]): ProxyStats {
 /** Of a worker that has ended only what it has counted remains, and no word of its servers: an embedded origin has ended with it. */
 export function addCounters(sum: ProxyStats, ended: ProxyStats): ProxyStats {
   const groups = Object.entries(ended.groups).map(([name, figures]) => [name, Object.fromEntries(Object.entries(figures).filter(isTotal))])
-  const counters = Object.entries(ended).filter((entry) => isTotal(entry) || entry[0] === 'desync')
+  const counters = Object.entries(ended).filter((entry) => isTotal(entry) || entry[0] === 'desync' || entry[0] === 'rateLimits')
   return addFigures(sum, { ...Object.fromEntries(counters), groups: Object.fromEntries(groups) }) as unknown as ProxyStats
 }
 
