@@ -2,8 +2,8 @@
  * Limits that hold for the group as a whole become limits of one worker: each gets an equal part, rounded up, so that none gets nothing.
  * Which limits these are is said by the rows of the option tables. Pure.
  */
-import type { RateLimitOptions, ServiceOptions } from '../core/service-options.ts'
 import { limitTable, poolTable, type NumberRow, type ProxyOptions } from '../core/options.ts'
+import type { GroupOptions, RateLimitOptions, ServiceOptions } from '../core/service-options.ts'
 
 /** The options of one of `workers` workers. `options` are valid. */
 export function shareLimits(options: ProxyOptions, workers: number): ProxyOptions {
@@ -15,15 +15,30 @@ export function shareLimits(options: ProxyOptions, workers: number): ProxyOption
   }
 }
 
-/** What a listener or a group has of its own is divided; what it has not is that of all, which is divided already. */
+/** What a listener or a group of servers has of its own is divided; what it has not is that of all, which is divided already. */
 function shareService(service: ServiceOptions, workers: number): ServiceOptions {
   return {
     ...service,
     listeners: service.listeners.map((row) =>
       row.limits === undefined ? row : { ...row, limits: shareGiven(limitTable, row.limits, workers) },
     ),
-    groups: mapValues(service.groups, (row) => (row.pool === undefined ? row : { ...row, pool: shareGiven(poolTable, row.pool, workers) })),
+    groups: mapValues(service.groups, (row) => shareGroup(row, workers)),
     rateLimits: mapValues(service.rateLimits, (row) => shareRateLimit(row, workers)),
+  }
+}
+
+function shareGroup(group: GroupOptions, workers: number): GroupOptions {
+  const { pool, breaker } = group
+  return {
+    ...group,
+    ...(pool !== undefined && { pool: shareGiven(poolTable, pool, workers) }),
+    ...(breaker !== undefined && {
+      breaker: {
+        exchanges: Math.ceil(breaker.exchanges / workers),
+        waiting: Math.ceil(breaker.waiting / workers),
+        retries: Math.ceil(breaker.retries / workers),
+      },
+    }),
   }
 }
 
