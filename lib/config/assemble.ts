@@ -185,7 +185,7 @@ function assembleRateLimit(row: CompleteRateLimit): RateLimitOptions {
     key: row.key,
     ipv6Prefix: row.ipv6Prefix,
     shared: row.shared,
-    announce: row.announce ? true : undefined,
+    announce: row.announce,
   })
 }
 

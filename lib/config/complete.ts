@@ -62,15 +62,7 @@ export interface Objection {
 
 /** The rate limit that listeners with the profile edge have when nothing is said of limits. */
 export const edgeRateLimitName = 'edge-client'
-const edgeRateLimit: CompleteRateLimit = {
-  requests: 100,
-  per: 1_000,
-  burst: 200,
-  key: { kind: 'client' },
-  ipv6Prefix: 64,
-  shared: false,
-  announce: false,
-}
+const edgeRateLimit: CompleteRateLimit = { requests: 100, per: 1_000, burst: 200, key: { kind: 'client' }, ipv6Prefix: 64, shared: false }
 
 const mebibyte = 1_048_576
 /** What the profile decides. */
