@@ -86,6 +86,8 @@ export interface ProxyStats {
   readonly connectionsTotal: number
   readonly exchangesTotal: number
   readonly refusedTotal: number
+  /** Rules that were broken, and were told to warn only. */
+  readonly toleratedTotal: number
   readonly faultsTotal: number
   /** Signs that upstream connections were out of step, by kind. Servers have their own counts in `upstreams`. */
   readonly desync: DesyncCounts
@@ -153,6 +155,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   #connectionsTotal = 0
   #exchangesTotal = 0
   #refusedTotal = 0
+  #toleratedTotal = 0
   #faultsTotal = 0
   #reloadsTotal = 0
   readonly #desyncCounts = zeroDesyncCounts()
@@ -205,6 +208,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       connectionsTotal: this.#connectionsTotal,
       exchangesTotal: this.#exchangesTotal,
       refusedTotal: this.#refusedTotal,
+      toleratedTotal: this.#toleratedTotal,
       faultsTotal: this.#faultsTotal,
       desync: { ...this.#desyncCounts },
       deadlines: this.#wheel.size,
@@ -506,13 +510,14 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     if (this.listenerCount('error') > 0) this.emit('error', error)
   }
 
-  #onRefusal({ id, side, peer, rule, section, offset }: Refusal): void {
-    this.#refusedTotal++
+  #onRefusal({ id, action, side, peer, rule, section, offset }: Refusal): void {
+    if (action === 'reject') this.#refusedTotal++
+    else this.#toleratedTotal++
     if (this.#refusals.take()) {
       const { untold } = this.#refusals
       this.#logger.info(
-        { id, side, peer, rule, section, offset, ...(untold > 0 && { untold }) },
-        side === 'client' ? 'request refused' : 'response refused',
+        { id, action, side, peer, rule, section, offset, ...(untold > 0 && { untold }) },
+        action === 'warn' ? 'request tolerated' : side === 'client' ? 'request refused' : 'response refused',
       )
     }
   }

@@ -28,6 +28,7 @@ export const noStats: ProxyStats = Object.freeze({
   connectionsTotal: 0,
   exchangesTotal: 0,
   refusedTotal: 0,
+  toleratedTotal: 0,
   faultsTotal: 0,
   desync: Object.freeze(zeroDesyncCounts()),
   deadlines: 0,
