@@ -18,7 +18,7 @@ import { WriteBatch } from '../../lib/exchange/write-batch.ts'
 import type { SocketHandler } from '../../lib/net/byte-socket.ts'
 import type { ExchangeSummary } from '../../lib/observe/exchange-summary.ts'
 import type { UpstreamEnvironment } from '../../lib/upstream/environment.ts'
-import { UpstreamGroup } from '../../lib/upstream/group.ts'
+import { plainServers, UpstreamGroup } from '../../lib/upstream/group.ts'
 import type { ResolvedAddress } from '../../lib/upstream/resolver.ts'
 import { ClientActor } from './client-actor.ts'
 import { Ledger } from './ledger.ts'
@@ -96,7 +96,7 @@ export class Simulation {
         throw error
       },
     })
-    this.#upstreams = new UpstreamGroup(this.#config.upstreams, this.#makeUpstreamEnvironment())
+    this.#upstreams = new UpstreamGroup(plainServers(this.#config.upstreams), this.#makeUpstreamEnvironment())
     this.#environment = this.#makeEnvironment()
   }
 
@@ -329,6 +329,8 @@ export class Simulation {
       connect: (address, handler) => this.#connect(address.kind === 'tcp' ? address.host : address.path, handler),
       onDesync: () => {},
       onQuarantine: () => {},
+      onServer: () => {},
+      onBreaker: () => {},
       onFault: (error) => {
         throw error
       },
