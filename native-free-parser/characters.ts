@@ -38,9 +38,9 @@ export const queryOctets = table("-._~!$&'()*+,;=:@/?[]|\\^`{}%", [digit, upper,
 
 /**
  * What H1-TARGET-CHAR lets pass in a target when it only warns: octets that end nothing, for any parser. Not "#", which ends the target for some,
- * and not a backslash in a path, which is "/" for others.
+ * and not a backslash in a path, which is "/" for others; octets from 0x80 are refused by llhttp already.
  */
-export const looseOctets = table('"<>^`{}', [[0x80, 0xff]])
+export const looseOctets = table('"<>^`{}')
 
 /** SP or HTAB: what OWS and BWS are made of, RFC 9110 section 5.6.3. */
 export function isWhiteSpace(code: number): boolean {

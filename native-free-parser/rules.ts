@@ -38,7 +38,7 @@ export const ruleTable = {
   'H1-METHOD-UNKNOWN': { section: 'RFC 9110 section 9.1', status: 501, refuses: 'a method that the parser does not know; methods are case-sensitive', fixed: 'parser' },
   'H1-CONNECT': { section: 'RFC 9110 section 9.3.6', status: 501, refuses: 'CONNECT: a reverse proxy opens no tunnel to an address that the client names', fixed: 'hop' },
   'H1-TARGET-FORM': { section: 'RFC 9112 section 3.2', status: 400, refuses: 'a target in none of the forms that its method allows', fixed: 'line' },
-  'H1-TARGET-CHAR': { section: 'RFC 3986 section 3.3', status: 400, refuses: 'an octet in the target that may stand there only percent-encoded', warn: '"<>^`{} and octets from 0x80 pass as they are: none of them ends a target for any parser. Others, a backslash in a path among them, are always refused' },
+  'H1-TARGET-CHAR': { section: 'RFC 3986 section 3.3', status: 400, refuses: 'an octet in the target that may stand there only percent-encoded', warn: '"<>^`{} pass as they are: none of them ends a target for any parser. Others, octets from 0x80 and a backslash in a path among them, are always refused' },
   'H1-TARGET-ESCAPE': { section: 'RFC 3986 section 2.1', status: 400, refuses: 'a "%" in the path that is not followed by two hex digits', warn: 'the "%" passes as it is: it ends no target. A server that decodes it in a way of its own may see another path: not for routes that guard one' },
   'H1-TARGET-FRAGMENT': { section: 'RFC 9110 section 7.1', status: 400, refuses: 'a fragment in the target', fixed: 'line' },
   'H1-TARGET-SCHEME': { section: 'RFC 9112 section 3.2.2', status: 400, refuses: 'an absolute target whose scheme is neither http nor https', fixed: 'authority' },
