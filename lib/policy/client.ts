@@ -159,7 +159,8 @@ function portOf(host: string, scheme: string): string {
 
 /**
  * X-Forwarded-For is read from the right, where each proxy has written whom it had before it: past the trusted ones stands the client. An
- * entry that is no address ends the search: whoever comes before it is told by nobody that is known.
+ * entry that is no address ends the search: whoever comes before it is told by nobody that is known. It counts even where Connection names the field:
+ * a client that gets its Connection past a careless proxy could else make the chain vanish, and pass for that proxy.
  */
 function believeXForwarded(head: RequestHead, trusted: TrustedPeers): void {
   if (head.has(FieldKind.X_FORWARDED_FOR)) {

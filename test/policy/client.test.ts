@@ -35,6 +35,10 @@ test('past the trusted proxies, from the right, stands the client', () => {
   assert.equal(clientOf('X-Forwarded-For: , ,\r\n'), '10.0.0.1')
 })
 
+test('a chain does not vanish because Connection names it: the client would pass for a trusted proxy', () => {
+  assert.equal(clientOf('Connection: X-Forwarded-For\r\nX-Forwarded-For: 192.0.2.1\r\n'), '192.0.2.1')
+})
+
 test('what is no address ends the search', () => {
   for (const nonsense of [
     'unknown',
