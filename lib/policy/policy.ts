@@ -13,12 +13,17 @@ import {
 import { contradiction } from '../core/assert.ts'
 import { ProxyError } from '../core/errors.ts'
 import { mergeConfig, type Limits, type ProxyConfig } from '../core/options.ts'
-import type { ListenerOptions, RouteOptions, ServiceOptions } from '../core/service-options.ts'
+import type { GroupOptions, ListenerOptions, RouteOptions, ServiceOptions } from '../core/service-options.ts'
 import { Spares } from '../core/spares.ts'
+import { AccessList } from '../route/access.ts'
+import { RedirectTemplate } from '../route/redirect.ts'
+import { PathRewrite } from '../route/rewrite.ts'
+import { Router } from '../route/router.ts'
 import type { UpstreamGroup } from '../upstream/group.ts'
 import { checkTrustedPeers, TrustedPeers } from './client.ts'
 import { checkGroupHost, checkListenerFields, checkRouteFields, makeHeadPolicy } from './head-policy.ts'
-import type { LocalResponse } from './local-response.ts'
+import { toOctets, type LocalResponse } from './local-response.ts'
+import { makeRetry, plainRetry } from './retry.ts'
 import type { Route } from './route.ts'
 import { checkRuleActions, toleratedRules } from './rule-actions.ts'
 
@@ -40,14 +45,13 @@ export const sparesMax = 1_024
 
 /** One group of servers, and every request goes there. */
 export function makePlainPolicy(config: ProxyConfig, group: UpstreamGroup, engine: ParserEngine): ListenerPolicy {
-  const heads = makeHeadPolicy({ forwarded: config.forwarded, listener: undefined, route: undefined, group: '', host: 'preserve' })
-  const route: Route = Object.freeze({ name: '', config, group, heads, requestBodyBytes: 0, tolerated: noRules, answer: undefined })
+  const route = makePlainRoute(config, group)
   return {
     config,
     listener: undefined,
-    parsers: makeRequestParsers(engine, config.limits, noRules),
+    parsers: makeRequestParsers(engine, config.limits, route.tolerated),
     trusted: null,
-    readsClient: heads !== null,
+    readsClient: route.heads !== null,
     routeFor: () => route,
   }
 }
@@ -64,16 +68,19 @@ export function makePolicy(
   const chosen = listener?.routes
   const routes = service.routes
     .filter(({ name }) => chosen === undefined || chosen.includes(name))
-    .map((row) => makeRoute(row, own, listener, service, groups))
-  const fallback = routes.length === 0 && groups.size === 1 ? toOnlyGroup(own, listener, service, groups) : nowhere(own, listener)
+    .map((row) => ({ name: row.name, match: row.match, route: makeRoute(row, own, listener, service, groups) }))
+  const router = new Router(routes)
+  const fallback =
+    routes.length === 0 && groups.size === 1 ? toOnlyGroup(own, listener, service, groups) : makePlainRoute(own, undefined, listener)
+  const all = [fallback, ...routes.map(({ route }) => route)]
   const trusted = listener === undefined || listener.trustedProxies.length === 0 ? null : new TrustedPeers(listener.trustedProxies)
   return {
     config: own,
     listener,
-    parsers: makeRequestParsers(engine, own.limits, new Set([fallback, ...routes].flatMap(({ tolerated }) => [...tolerated]))),
+    parsers: makeRequestParsers(engine, own.limits, new Set(all.flatMap(({ tolerated }) => [...tolerated]))),
     trusted,
-    readsClient: trusted !== null || [fallback, ...routes].some(({ heads }) => heads !== null),
-    routeFor: () => routes[0] ?? fallback,
+    readsClient: trusted !== null || all.some(({ heads }) => heads !== null),
+    routeFor: (head) => router.find(head) ?? fallback,
   }
 }
 
@@ -88,36 +95,110 @@ export function checkPolicies(config: ProxyConfig): void {
     checkRuleActions(listener.rules ?? {}, `listener ${listener.address}: rules`)
   }
   for (const [name, { host }] of Object.entries(service.groups)) checkGroupHost(name, host)
+  void new Router(service.routes.map(({ name, match }) => ({ name, match, route: name })))
   for (const route of service.routes) {
-    const { name, action, timeouts } = route
+    const { name, action, timeouts, retry, mirror } = route
     mergeConfig(config, { timeouts })
+    if (retry !== undefined) makeRetry(retry)
     checkRouteFields(route)
     checkRuleActions(route.rules, `route ${name}: rules`)
-    if (action.kind === 'proxy' && !Object.hasOwn(service.groups, action.group))
-      throw new ProxyError('ERR_EPROXY_OPTION', `route ${name}: there is no group ${action.group}`)
+    for (const group of [action.kind === 'proxy' ? action.group : undefined, mirror?.group]) {
+      if (group !== undefined && !Object.hasOwn(service.groups, group))
+        throw new ProxyError('ERR_EPROXY_OPTION', `route ${name}: there is no group ${group}`)
+    }
+    makeActions(route)
   }
 }
 
 function makeRoute(
-  row: RouteOptions,
+  options: RouteOptions,
   config: ProxyConfig,
   listener: ListenerOptions | undefined,
-  { groups: options }: ServiceOptions,
+  { groups: groupOptions }: ServiceOptions,
   groups: ReadonlyMap<string, UpstreamGroup>,
 ): Route {
-  const { name, action, timeouts } = row
-  const own = timeouts === undefined ? config : mergeConfig(config, { timeouts })
-  const group = action.kind === 'proxy' ? action.group : ''
-  const host = options[group]?.host ?? 'preserve'
-  const common = {
+  const { name, action, timeouts, retry, mirror } = options
+  const isProxied = action.kind === 'proxy'
+  const group = isProxied ? action.group : ''
+  const host = groupOptions[group]?.host ?? 'preserve'
+  const own = mergeConfig(isProxied ? forGroup(config, groupOptions[action.group]!) : config, { timeouts })
+  return Object.freeze({
     name,
     config: own,
-    heads: makeHeadPolicy({ forwarded: own.forwarded, listener, route: row, group, host }),
-    requestBodyBytes: row.requestBodyBytes ?? listener?.requestBodyBytes ?? 0,
-    tolerated: toleratedRules(listener?.rules, row.rules),
+    group: isProxied ? groups.get(group)! : undefined,
+    heads: makeHeadPolicy({ forwarded: own.forwarded, listener, route: options, group, host }),
+    requestBodyBytes: options.requestBodyBytes ?? listener?.requestBodyBytes ?? 0,
+    tolerated: toleratedRules(listener?.rules, options.rules),
+    retry: retry === undefined ? plainRetry(own.pool.attempts) : makeRetry(retry),
+    mirror: mirror === undefined || mirror.share <= 0 ? undefined : { group: groups.get(mirror.group)!, share: mirror.share },
+    ...makeActions(options),
+  })
+}
+
+/** What an exchange has to know of its group: how long it may wait there, and how many servers it tries. */
+function forGroup(config: ProxyConfig, { timeouts, pool }: GroupOptions): ProxyConfig {
+  return mergeConfig(config, { timeouts, pool })
+}
+
+function makeActions({ name, match, action, rewrite, allow, deny }: RouteOptions): Pick<Route, 'access' | 'rewrite' | 'answer'> {
+  try {
+    return {
+      access: allow.length + deny.length === 0 ? null : new AccessList(allow, deny),
+      rewrite: rewrite === undefined ? null : new PathRewrite(match.path, rewrite.prefix),
+      answer: makeAnswer(action),
+    }
+  } catch (error) {
+    throw new ProxyError('ERR_EPROXY_OPTION', `route ${name}: ${(error as Error).message}`, error)
   }
-  if (action.kind === 'proxy') return Object.freeze({ ...common, group: groups.get(group)!, answer: undefined })
-  return Object.freeze({ ...common, group: undefined, answer: () => notFound })
+}
+
+function makeAnswer(action: RouteOptions['action']): Route['answer'] {
+  switch (action.kind) {
+    case 'proxy':
+      return undefined
+    case 'redirect': {
+      const { status } = action
+      const template = new RedirectTemplate(action.location)
+      return (head) => ({ status, error: '', details: '', fields: `Location: ${template.fill(head)}\r\n` })
+    }
+    case 'answer': {
+      const { status, contentType, body } = action
+      if (!Number.isInteger(status) || status < 200 || status > 599)
+        throw new ProxyError('ERR_EPROXY_OPTION', `the status of an answer is a whole number from 200 to 599, not ${status}`)
+      if (!/^[\x20-\x7e]*$/.test(contentType)) throw new ProxyError('ERR_EPROXY_OPTION', 'contentType is not ASCII in one line')
+      const answer: LocalResponse = Object.freeze({
+        status,
+        error: '',
+        details: '',
+        fields: '',
+        content: Object.freeze({ type: contentType.trim(), octets: toOctets(body) }),
+      })
+      return () => answer
+    }
+  }
+}
+
+/** To the only group, or to none: what no route matches. Of its heads and bodies is true what the listener says. */
+function makePlainRoute(
+  config: ProxyConfig,
+  group: UpstreamGroup | undefined,
+  listener?: ListenerOptions,
+  groupName = '',
+  host = 'preserve',
+): Route {
+  return Object.freeze({
+    name: '',
+    config,
+    group,
+    heads: makeHeadPolicy({ forwarded: config.forwarded, listener, route: undefined, group: groupName, host }),
+    requestBodyBytes: listener?.requestBodyBytes ?? 0,
+    tolerated: toleratedRules(listener?.rules),
+    retry: plainRetry(config.pool.attempts),
+    mirror: undefined,
+    access: null,
+    rewrite: null,
+    answer: undefined,
+  })
 }
 
 function toOnlyGroup(
@@ -127,36 +208,7 @@ function toOnlyGroup(
   groups: ReadonlyMap<string, UpstreamGroup>,
 ): Route {
   const [[name, group]] = [...groups] as [[string, UpstreamGroup]]
-  return Object.freeze({ ...withoutRoute(config, listener, name, options[name]!.host), group, answer: undefined })
-}
-
-/** What the listener alone says. */
-function withoutRoute(
-  config: ProxyConfig,
-  listener: ListenerOptions | undefined,
-  group: string,
-  host: string,
-): Omit<Route, 'group' | 'answer'> {
-  return {
-    name: '',
-    config,
-    heads: makeHeadPolicy({ forwarded: config.forwarded, listener, route: undefined, group, host }),
-    requestBodyBytes: listener?.requestBodyBytes ?? 0,
-    tolerated: toleratedRules(listener?.rules),
-  }
-}
-
-const noRules: ReadonlySet<RuleId> = new Set()
-
-const notFound: LocalResponse = Object.freeze({
-  status: 404,
-  error: 'destination_not_found',
-  details: 'no route matches this request',
-  fields: '',
-})
-
-function nowhere(config: ProxyConfig, listener: ListenerOptions | undefined): Route {
-  return Object.freeze({ ...withoutRoute(config, listener, '', 'preserve'), group: undefined, answer: () => notFound })
+  return makePlainRoute(forGroup(config, options[name]!), group, listener, name, options[name]!.host)
 }
 
 function refuseUse(): never {
