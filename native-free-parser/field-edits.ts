@@ -30,6 +30,8 @@ const noEntries: readonly Entry[] = Object.freeze([])
 export class FieldEdits {
   /** By length of the name: most names in a head have a length that no entry has, and cost no comparison. */
   readonly #byLength: (readonly Entry[])[]
+  /** The same for lengths below 32, as bits. */
+  #lengths = 0
   readonly #matches: typeof equalsIgnoreCase
   /** Lines for fields that a head may lack, in the order of their bits. */
   readonly #defaults: readonly FieldDefault[]
@@ -51,6 +53,7 @@ export class FieldEdits {
       const fitting = entries.filter(({ name }) => name.length === length)
       return fitting.length === 0 ? noEntries : fitting
     })
+    for (const { name } of entries) if (name.length < 32) this.#lengths |= 1 << name.length
     this.#defaults = defaults
     this.#matches = takesUnderscores ? resemblesName : equalsIgnoreCase
   }
@@ -58,7 +61,7 @@ export class FieldEdits {
   /** DROPPED, UNTOUCHED, or the bit of the default that a field named raw[start, end) makes needless. */
   find(raw: string, start: number, end: number): number {
     const length = end - start
-    if (length >= this.#byLength.length) return UNTOUCHED
+    if (length < 32 ? (this.#lengths & (1 << length)) === 0 : length >= this.#byLength.length) return UNTOUCHED
     const entries = this.#byLength[length]!
     for (let i = 0; i < entries.length; i++) {
       const { name, verdict } = entries[i]!

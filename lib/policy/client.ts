@@ -44,8 +44,8 @@ export function checkTrustedPeers({ address, trustedProxies }: Pick<ListenerOpti
 export interface ClientFacts {
   /** Of the client, which is the peer or whom a trusted peer names: an IP address, `unix` or `unknown`. */
   address: string
-  /** Of the connection that the client has with us, '' when it has none. */
-  port: string
+  /** The connection that the client has with us as `ip:port`, `[ip6]:port`; '' when it has none that is known, or none with a port. */
+  remote: string
   /** How the client has asked: https only on the word of a trusted peer. */
   scheme: 'http' | 'https'
   /** The authority that the client has asked for, '' when it named none. */
@@ -64,7 +64,7 @@ export interface ClientFacts {
 /** Reused for every request: it is filled and read within one call. */
 const client: ClientFacts = {
   address: '',
-  port: '',
+  remote: '',
   scheme: 'http',
   host: '',
   peer: '',
@@ -81,10 +81,9 @@ const words = new Uint32Array(4)
  * Forwarded is what is read where only that is written, X-Forwarded-* otherwise. The result is valid until the next call.
  */
 export function readClient(head: RequestHead, remote: string, mode: ForwardedMode, trusted: TrustedPeers | null): ClientFacts {
-  const colon = remote.lastIndexOf(':')
   client.peer = addressOf(remote)
   client.address = client.peer
-  client.port = colon < 0 ? '' : remote.substring(colon + 1)
+  client.remote = client.peer === remote ? '' : remote
   client.scheme = 'http'
   client.host = head.authority === '' ? head.valueOf(FieldKind.HOST) : head.authority
   client.toldPort = ''
@@ -172,7 +171,7 @@ function believeXForwarded(head: RequestHead, trusted: TrustedPeers): void {
       const address = readNode(list.substring(comma + 1, end).trim())
       if (address === '') break
       client.address = address
-      client.port = ''
+      client.remote = ''
       if (!trusted.has(address)) break
       end = comma < 0 ? 0 : comma
     }
@@ -197,7 +196,7 @@ function believeForwarded(head: RequestHead, trusted: TrustedPeers): void {
     const address = readNode(node)
     if (address === '') break
     client.address = address
-    client.port = ''
+    client.remote = ''
     client.scheme = proto.toLowerCase() === 'https' ? 'https' : 'http'
     if (isAuthority(host)) client.host = host
     if (!trusted.has(address)) break

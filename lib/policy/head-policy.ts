@@ -159,7 +159,7 @@ export class HeadPolicy {
       const id = readRequestId(head, this.#idName)
       if (id !== '') return id
     }
-    return random.take(16)
+    return random.take(32)
   }
 
   /** `id`: of the exchange, where `usesId`. The result is valid until the next call. */
@@ -188,9 +188,9 @@ export class HeadPolicy {
     return changes
   }
 
-  #fillFacts({ address, port, host, scheme }: ClientFacts, id: string): void {
+  #fillFacts({ address, remote, host, scheme }: ClientFacts, id: string): void {
     facts.client_ip = address
-    facts.client_port = port
+    facts.client_port = remote.substring(remote.lastIndexOf(':') + 1)
     facts.host = host
     facts.request_id = id
     facts.route = this.#route

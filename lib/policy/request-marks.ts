@@ -13,18 +13,20 @@ const spanWidth = 4
  * and machines differ and tell nothing of how many there were; no secret hangs on them, and what is still in the store may be read from memory.
  */
 export class RandomHex {
-  readonly #store = Buffer.allocUnsafeSlow(4_096)
-  #at = this.#store.length
+  readonly #octets = Buffer.allocUnsafeSlow(2_048)
+  /** All of them in hex: what is taken is a part of this string, and costs no call out of JavaScript. */
+  #digits = ''
+  #at = 0
 
-  /** `bytes` octets as hex digits in lower case; at most as many as the store has. */
-  take(bytes: number): string {
-    if (this.#at + bytes > this.#store.length) {
-      randomFillSync(this.#store)
+  /** So many hex digits in lower case; at most as many as the store has. */
+  take(digits: number): string {
+    if (this.#at + digits > this.#digits.length) {
+      this.#digits = randomFillSync(this.#octets).toString('hex')
       this.#at = 0
     }
     const start = this.#at
-    this.#at += bytes
-    return this.#store.toString('hex', start, this.#at)
+    this.#at += digits
+    return this.#digits.substring(start, this.#at)
   }
 }
 
@@ -95,9 +97,8 @@ function isHex(text: string, start: number, end: number): boolean {
  * what comes to them flagged otherwise.
  */
 export function makeTraceparent(random: RandomHex): string {
-  const digits = random.take(24)
-  const trace = digits.substring(0, 32)
-  const parent = digits.substring(32)
+  const trace = random.take(32)
+  const parent = random.take(16)
   // All zeros are no ids; that they come up once in 2^64 does not make them valid.
   return '00-' + (trace === noTrace ? '1'.repeat(32) : trace) + '-' + (parent === noParent ? '1'.repeat(16) : parent) + '-01'
 }

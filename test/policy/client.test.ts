@@ -13,13 +13,13 @@ function clientOf(lines: string, remote = '10.0.0.1:5000'): string {
 }
 
 test('the word of a peer that is not trusted counts for nothing', () => {
-  const { address, port, scheme, host, isTrusted } = readClient(
+  const { address, remote, scheme, host, isTrusted } = readClient(
     headOf('X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: b.test\r\n'),
     '192.0.2.7:5000',
     'x-forwarded',
     trusted,
   )
-  assert.deepEqual([address, port, scheme, host, isTrusted], ['192.0.2.7', '5000', 'http', 'a.test', false])
+  assert.deepEqual([address, remote, scheme, host, isTrusted], ['192.0.2.7', '192.0.2.7:5000', 'http', 'a.test', false])
 })
 
 test('past the trusted proxies, from the right, stands the client', () => {
