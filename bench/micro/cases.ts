@@ -90,20 +90,21 @@ function parseInPieces(message: Buffer, pieceBytes: number): () => unknown {
   }
 }
 
+const nothing = { host: '', drops: 0, edits: null, added: '' }
 const noEvents = { onBody() {}, onTrailers() {}, onMessageComplete() {} }
 
 /** A head belongs to its engine, and stays valid until that parses another. */
 function encodeRequest(message: Buffer): () => unknown {
   const engine = new ParserEngine({ slots: 1 })
   createParser('request', { ...noEvents, onHead() {} }, {}, engine).execute(message)
-  const encoding = { via: 'eproxy-12345678', defaultHost: '', upgrade: '', maxForwards: '', acceptsTrailers: false, forwarded: '' }
+  const encoding = { via: 'eproxy-12345678', defaultHost: '', upgrade: '', maxForwards: '', acceptsTrailers: false, ...nothing }
   return () => encodeRequestHead(engine.requestHead, encoding).length
 }
 
 function encodeResponse(message: Buffer): () => unknown {
   const engine = new ParserEngine({ slots: 1 })
   createParser('response', { ...noEvents, onHead() {} }, {}, engine).execute(message)
-  const encoding = { via: 'eproxy-12345678', framing: 'same', connection: '', date } as const
+  const encoding = { via: 'eproxy-12345678', framing: 'same', connection: '', date, edits: null, added: '' } as const
   return () => encodeResponseHead(engine.responseHead, encoding).length
 }
 
