@@ -25,6 +25,7 @@ import { completeExplain, readExplainCommand, type ExplainCommand } from './expl
 import { readEnvironment, variableOf, type Environment } from './environment-flags.ts'
 import { toOverrides } from './file-keys.ts'
 import { numberFlags, readNumber, type NumberFlag } from './option-tables.ts'
+import { completeRoutes, readRoutesCommand, type RoutesCommand } from './routes-flags.ts'
 
 export interface Settings {
   readonly listen: readonly string[]
@@ -59,6 +60,7 @@ export type Command =
   | { readonly kind: 'print-schema' }
   | ConformanceCommand
   | ExplainCommand
+  | RoutesCommand
   | { readonly kind: 'version' }
   | { readonly kind: 'print'; readonly text: string }
   | { readonly kind: 'misuse'; readonly message: string }
@@ -172,6 +174,7 @@ const proxyTable: CommandTable = {
   commands: [
     ['conformance', 'judge eproxy, another proxy or a server by the cases of RFC 9110 and 9112'],
     ['explain', 'say what a rule refuses and why, with an example'],
+    ['routes', 'list the routes of a configuration, or explain the way of a request'],
   ],
   takesWords: false,
   examples,
@@ -181,6 +184,7 @@ async function read(args: readonly string[], columns: number, environment: Envir
   if (args[0] === completionFlag) return { kind: 'print', text: await completeWord(args.slice(1), columns) }
   if (args[0] === 'conformance') return readConformanceCommand(args.slice(1), columns)
   if (args[0] === 'explain') return readExplainCommand(args.slice(1), columns)
+  if (args[0] === 'routes') return readRoutesCommand(args.slice(1), columns, environment)
   if (args[0] === 'completion' && args.length === 1) return { kind: 'print', text: await captureScript(await buildProxyParser(columns)) }
   const { values } = readArguments(proxyTable, args)
   if (values.has('help')) return { kind: 'print', text: `${await (await buildProxyParser(columns)).getHelp()}\n` }
@@ -211,6 +215,7 @@ async function completeWord(words: readonly string[], columns: number): Promise<
   // Only a finished word is a command.
   if (words.length > 2 && name === 'conformance') return completeConformance(words.slice(1))
   if (words.length > 2 && name === 'explain') return completeExplain(words.slice(1))
+  if (words.length > 2 && name === 'routes') return completeRoutes(words.slice(1))
   const completions = await (await buildProxyParser(columns)).getCompletion([...words])
   return `${completions.join('\n')}\n`
 }
