@@ -6,6 +6,7 @@ import fs from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { ProxyError } from '../core/errors.ts'
 import { resolveOptions } from '../core/options.ts'
+import { checkRateLimits } from '../limit/rate-limiter.ts'
 import { checkPolicies } from '../policy/policy.ts'
 import { assemble } from './assemble.ts'
 import { complete, findObjections, type CompleteContent, type Objection } from './complete.ts'
@@ -63,6 +64,7 @@ export function interpret({ path, overrides, environment }: Sources, text: strin
   // What the layers below refuse and nobody here has looked for: better now than when workers run.
   try {
     checkPolicies(resolveOptions({ ...configuration.engine, service: configuration.service }, 'eproxy'))
+    checkRateLimits(configuration.service)
   } catch (error) {
     if (!isConfigError(error)) throw error
     refuse([{ steps: [], message: error.message }])
