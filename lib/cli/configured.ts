@@ -36,7 +36,7 @@ function toSettings({ service, engine, workers, supervision, logLevel, logFormat
     supervision,
     logLevel,
     logFormat,
-    accessLog: accessLog?.destination,
+    accessLog,
     ...(admin !== undefined && { admin }),
   }
 }

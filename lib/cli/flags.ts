@@ -17,8 +17,9 @@ import {
   type ProxyOptions,
   type Supervision,
 } from '../core/options.ts'
-import type { AdminOptions } from '../core/service-options.ts'
+import type { AccessLogSettings, AdminOptions } from '../core/service-options.ts'
 import { logFormats, logLevels, type LogFormat, type LogLevel } from '../observe/logger.ts'
+import { accessLogFlags, readAccessLog } from './access-log-flags.ts'
 import { buildParser, inWordsOf, misuse, quoteArgument, readArguments, readChoice, type CommandTable, type Flag } from './command-line.ts'
 import { completeConformance, readConformanceCommand, type ConformanceCommand } from './conformance-flags.ts'
 import { completeExplain, readExplainCommand, type ExplainCommand } from './explain-flags.ts'
@@ -34,8 +35,8 @@ export interface Settings {
   readonly supervision: Partial<Supervision>
   readonly logLevel: LogLevel
   readonly logFormat: LogFormat
-  /** A path, '-' for standard output, undefined for none. */
-  readonly accessLog: string | undefined
+  /** Undefined for none. */
+  readonly accessLog: AccessLogSettings | undefined
   readonly admin?: AdminOptions
 }
 
@@ -138,12 +139,7 @@ const flags: readonly Flag[] = [
     doc: `${logFormats.join(', ')}; auto is pretty on a terminal and JSON elsewhere`,
     defaultText: 'auto',
   },
-  {
-    name: 'access-log',
-    group: 'Logs',
-    doc: 'a JSON line for each exchange to this file, - for standard output; SIGUSR2 reopens it',
-    defaultText: 'off',
-  },
+  ...accessLogFlags,
   { name: 'config', group: 'Configuration', doc: 'a file in YAML or JSON; flags and variables of the environment go before it' },
   { name: 'check', group: 'Configuration', doc: 'check flags, environment and file, and end', isSwitch: true },
   {
@@ -249,8 +245,6 @@ function readSettings(values: ReadonlyMap<string, readonly string[]>, shown: (na
   const halfClosedClients = choice('half-closed-clients', halfClosedModes)
   const socketAccess = choice('socket-access', socketAccesses)
   const reuseAfterBody = choice('reuse-after-body', reuseModes)
-  const accessLog = text('access-log')
-  if (accessLog === '') throw misuse(`${shown('access-log')} needs a file name, or - for standard output`)
   const listen = values.get('listen') ?? [':8080']
   for (const address of listen) inWordsOf('listen', () => parseListenAddress(address), shown('listen'))
   const upstreams = values.get('upstream') ?? []
@@ -273,7 +267,7 @@ function readSettings(values: ReadonlyMap<string, readonly string[]>, shown: (na
     supervision,
     logLevel: choice('log-level', logLevels) ?? 'info',
     logFormat: choice('log-format', logFormats) ?? 'auto',
-    accessLog,
+    accessLog: readAccessLog(values, shown),
   }
 }
 

@@ -72,6 +72,7 @@ export function assemble(file: CompleteContent, readSecret: ReadSecret): Configu
         destination: accessLog.destination,
         format: accessLog.format,
         template: accessLog.template,
+        escape: accessLog.escape,
         sample: accessLog.sample,
         redactQuery: accessLog.redactQuery,
       }),

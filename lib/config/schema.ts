@@ -20,6 +20,7 @@ import {
   viaPattern,
   workersMax,
 } from '../core/options.ts'
+import { templateEscapes } from '../observe/line-template.ts'
 import { logFormats, logLevels } from '../observe/logger.ts'
 import { NetworkSet } from '../route/networks.ts'
 import {
@@ -564,6 +565,10 @@ const accessLogFields = z.strictObject({
     .describe('a path, - for standard output, or unix:path of a socket that takes lines'),
   format: z.enum(['json', 'combined', 'template']).describe('json, combined or template').prefault('json'),
   template: z.string().max(4_096).describe('of a line, for format: template').prefault(''),
+  escape: z
+    .enum(templateEscapes)
+    .describe("how a template's texts are written: plain, or json for the inside of JSON strings")
+    .prefault('plain'),
   sample: share('share of the exchanges that is logged; those that fail always are').prefault(1),
   redactQuery: oneOrMore(z.string().min(1), "query parameters whose values are not logged; '*' for all").prefault([]),
 })

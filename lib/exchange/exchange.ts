@@ -12,6 +12,7 @@ import { Deadline, type DeadlineOwner } from '../core/timers.ts'
 import type { RequestLimits } from '../limit/request-limits.ts'
 import { HoldReason } from '../net/hold.ts'
 import type { ExchangeSummary } from '../observe/exchange-summary.ts'
+import { rawFieldValue } from '../observe/raw-field.ts'
 import { encodeLocalResponse, prefersProblem, type LocalResponse } from '../policy/local-response.ts'
 import type { RetryPolicy } from '../policy/retry.ts'
 import type { Route } from '../policy/route.ts'
@@ -185,6 +186,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #switches = false
 
   // For the summary.
+  #routeName = ''
   #startedAt = 0
   #headAt = -1
   #connectedAt = -1
@@ -246,6 +248,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.exchangeNumber = ++exchangeNumber
     this.#method = ''
     this.#rawHead = ''
+    this.#routeName = ''
     this.#targetStart = 0
     this.#targetEnd = 0
     this.#minorVersion = -1
@@ -302,6 +305,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     const route = policy.routeFor(head)
     const { config } = route
     this.#config = config
+    this.#routeName = route.name
     this.#mayLeaveRest = config.reuseAfterBody === 'same-client' && (head.bodyKind !== BodyKind.NONE || head.method === 'HEAD')
     // RFC 9112 section 9.3.
     this.#persists = !head.connection.close && (head.minorVersion === 1 || head.connection.keepAlive)
@@ -962,10 +966,10 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   /** What is known of the exchange that has just ended. */
-  summarize(): ExchangeSummary {
+  summarize(withFields = false): ExchangeSummary {
     const { clock } = this.#environment.wheel
     const totalMs = clock.now() - this.#startedAt
-    return {
+    const summary: ExchangeSummary = {
       id: this.#requestId(),
       startedAt: clock.wallNow() - totalMs,
       client: this.#client.socket.remote,
@@ -987,6 +991,10 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       error: this.#error,
       rule: this.#rule,
       tunnel: this.#switches,
+      route: this.#routeName,
+      listener: this.#environment.policy.listener?.address ?? '',
     }
+    if (!withFields) return summary
+    return { ...summary, referer: rawFieldValue(this.#rawHead, 'referer'), userAgent: rawFieldValue(this.#rawHead, 'user-agent') }
   }
 }
