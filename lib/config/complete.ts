@@ -312,7 +312,6 @@ function findAdminObjections({ admin, accessLog }: CompleteContent): Objection[]
     found.push({ steps: ['accessLog', 'format'], message: 'expected accessLog.template, which says what a line is' })
   if (accessLog !== undefined && accessLog.format !== 'template' && accessLog.template !== '')
     found.push({ steps: ['accessLog', 'template'], message: `a template is for format: template, not for ${accessLog.format}` })
-  }
   return found
 }
 
