@@ -5,13 +5,7 @@
  */
 import { pino } from 'pino'
 import { LineWriter } from '../observe/line-writer.ts'
-import type { Logger } from '../observe/logger.ts'
-
-export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
-export type LogLevel = (typeof logLevels)[number]
-
-export const logFormats = ['auto', 'json', 'pretty'] as const
-export type LogFormat = (typeof logFormats)[number]
+import type { LogFormat, Logger, LogLevel } from '../observe/logger.ts'
 
 export interface CommandLogger extends Logger {
   /** Resolves when every line is written, or cannot be. */

@@ -5,24 +5,29 @@
 import { formatDuration } from '../core/units.ts'
 import { timeoutTable } from '../core/options.ts'
 import { resolveWorkers } from '../workers/proxy-group.ts'
-import type { Settings } from './flags.ts'
+import type { ConfigRequest, Settings } from './flags.ts'
 import { containFaults } from './contain-faults.ts'
 import { hasLostTerminal } from './terminal.ts'
 import { createLogger, type CommandLogger } from './logger.ts'
+import type { Reloader } from './reloader.ts'
 import type { Service } from './service.ts'
 
 type StopSignal = 'SIGTERM' | 'SIGINT'
 const signalExitCodes = { SIGINT: 130, SIGTERM: 143 } as const satisfies Record<StopSignal, number>
 
 /** Resolves with the exit code when the service has stopped. Throws an Error in words for people when it cannot run. */
-export async function run(settings: Settings): Promise<number> {
+export async function run(given: Settings, config: ConfigRequest | undefined, warnings: readonly string[]): Promise<number> {
+  const { settings, warnings: more } = config === undefined ? { settings: given, warnings: [] } : await configure(config)
   const logger = await createLogger(settings.logLevel, settings.logFormat)
   const faults = containFaults(logger)
   const service = await createService(settings, logger)
-  const stop = awaitStopSignal(service, logger)
+  for (const warning of [...warnings, ...more]) logger.warn({}, warning)
+  let reloader: Reloader | undefined
+  const stop = awaitStopSignal(service, () => (reloader === undefined ? service.reload() : reloader.reloadQuietly('SIGHUP')), logger)
   try {
     announce(await service.listen(), settings, service.workers, logger)
     faults.isServing = true
+    reloader = await watchConfig(config, service, logger)
     const signal = await Promise.race([stop, service.failed])
     const drainMs = settings.options.timeouts?.drain ?? timeoutTable.drain.default
     logger.info({ signal }, `stopping: running exchanges have ${formatDuration(drainMs)} to finish, a second signal ends them`)
@@ -31,10 +36,23 @@ export async function run(settings: Settings): Promise<number> {
     await service.destroy()
     throw error
   } finally {
+    reloader?.[Symbol.dispose]()
     await service.dispose()
     await logger.close()
   }
   return 0
+}
+
+async function configure(config: ConfigRequest): Promise<{ readonly settings: Settings; readonly warnings: readonly string[] }> {
+  const { readConfigured } = await import('./configured.ts')
+  return readConfigured(config)
+}
+
+/** Undefined where there is no file that could change. */
+async function watchConfig(config: ConfigRequest | undefined, service: Service, logger: CommandLogger): Promise<Reloader | undefined> {
+  if (config?.path === undefined) return undefined
+  const { Reloader } = await import('./reloader.ts')
+  return new Reloader({ ...config, path: config.path }, service, logger)
 }
 
 /** Alone, the proxy is in this process; otherwise this one only looks after those that serve, and need not load the engine. */
@@ -49,9 +67,11 @@ async function createService(settings: Settings, logger: CommandLogger): Promise
 }
 
 function announce(addresses: readonly string[], settings: Settings, workers: number, logger: CommandLogger): void {
-  const { upstreams = [] } = settings.options
+  const { upstreams = [], service } = settings.options
+  const forwardsTo =
+    service === undefined ? { upstreams: upstreams.length === 0 ? 'embedded origin' : upstreams } : { groups: Object.keys(service.groups) }
   for (const address of addresses) {
-    const fields = { address, upstreams: upstreams.length === 0 ? 'embedded origin' : upstreams, workers }
+    const fields = { address, ...forwardsTo, workers }
     logger.info(fields, `listening on ${address}`)
   }
   const url = addresses.map(toUrl).find((candidate) => candidate !== undefined)
@@ -70,7 +90,7 @@ function toUrl(address: string): string | undefined {
  * Resolves at the first signal that ends; the second one ends the process without waiting for anybody. The other signals are taken from
  * here on, too: their default action is to kill.
  */
-function awaitStopSignal(service: Service, logger: CommandLogger): Promise<StopSignal> {
+function awaitStopSignal(service: Service, reload: () => void, logger: CommandLogger): Promise<StopSignal> {
   return new Promise((resolve) => {
     let isStopping = false
     const onStop = (signal: StopSignal): void => {
@@ -88,7 +108,7 @@ function awaitStopSignal(service: Service, logger: CommandLogger): Promise<StopS
     process.on('SIGHUP', () => {
       // Who closes the window wants it to end; a reload would leave it behind, with the port.
       if (hasLostTerminal()) onStop('SIGTERM')
-      else if (!isStopping) service.reload()
+      else if (!isStopping) reload()
     })
   })
 }

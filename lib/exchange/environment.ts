@@ -1,4 +1,5 @@
 /** What an exchange is given, and what it reports to. */
+import type { ExchangeErrorCode } from '../core/errors.ts'
 import type { TimerWheel } from '../core/timers.ts'
 import type { ExchangeSummary } from '../observe/exchange-summary.ts'
 import type { ListenerPolicy } from '../policy/policy.ts'
@@ -21,6 +22,8 @@ export interface ExchangeEnvironment {
   onExchangeEnd(exchange: { summarize(): ExchangeSummary }): void
   /** A message broke a rule, and was refused or, where that is the action of the rule, went on. `offset` is in bytes from the start of the message. */
   onRefusal(refusal: Refusal): void
+  /** A client did not keep to a deadline. */
+  onSlowClient(slow: SlowClient): void
 }
 
 export interface Refusal {
@@ -31,4 +34,10 @@ export interface Refusal {
   readonly rule: string
   readonly section: string
   readonly offset: number
+}
+
+export interface SlowClient {
+  readonly id: string
+  readonly client: string
+  readonly code: ExchangeErrorCode
 }

@@ -9,6 +9,7 @@ import { contradiction } from '../core/assert.ts'
 import { errorTable, type ExchangeErrorCode, type ProxyError } from '../core/errors.ts'
 import type { ProxyConfig } from '../core/options.ts'
 import { Deadline, type DeadlineOwner } from '../core/timers.ts'
+import type { RequestLimits } from '../limit/request-limits.ts'
 import { HoldReason } from '../net/hold.ts'
 import type { ExchangeSummary } from '../observe/exchange-summary.ts'
 import { readClient, type ClientFacts } from '../policy/client.ts'
@@ -203,6 +204,11 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#config = environment.policy.config
   }
 
+  /** '' until somebody has asked for it, or the request has one that is told to others. */
+  get exchangeId(): string {
+    return this.#id
+  }
+
   get state(): ExchangeState {
     return this.#state
   }
@@ -322,8 +328,9 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#isLast = !this.#persists
     this.#nominated = head.connection.nominated
     this.#awaitsContinue = head.expectsContinue
-    const { access, rewrite } = route
+    const { access, limits, rewrite } = route
     if (access !== null && !access.admits(this.clientAddress)) return this.#fail('ERR_EPROXY_ACCESS_DENIED')
+    if (limits !== null && !limits.take(this.clientAddress, head, wheel.clock.now())) return this.#answerLimited(limits)
     refuseLoop(head, config.via)
     const maxForwards = this.#readMaxForwards(head)
     if (maxForwards === 0) return this.#answerLast()
@@ -422,6 +429,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
 
   /** The client did not keep to a deadline. */
   onClientTimeout(code: ExchangeErrorCode): void {
+    this.#environment.onSlowClient({ id: this.#requestId(), client: this.#client.socket.remote, code })
     this.#fail(code)
   }
 
@@ -910,6 +918,14 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       { status, error: row.proxyStatus, details: row.side === 'client' || this.#rule !== '' ? details || row.doc : row.doc, fields },
       row.side === 'client' || code === 'ERR_EPROXY_INTERNAL',
     )
+  }
+
+  /** The client may go on with its connection: closing it would cost both sides more than the next refusal. */
+  #answerLimited(limits: RequestLimits): void {
+    const { code, fields } = limits.describeRefusal()
+    const { status, proxyStatus, doc } = errorTable[code]
+    this.#note(code)
+    this.#answerWith({ status, error: proxyStatus, details: doc, fields }, false)
   }
 
   /** RFC 9110 section 7.6.2: Max-Forwards has run out, this proxy is the final recipient. */

@@ -15,6 +15,7 @@ import { ProxyError } from '../core/errors.ts'
 import { mergeConfig, type Limits, type ProxyConfig } from '../core/options.ts'
 import type { GroupOptions, ListenerOptions, RouteOptions, ServiceOptions } from '../core/service-options.ts'
 import { Spares } from '../core/spares.ts'
+import { checkRateLimits, type RateLimiter } from '../limit/rate-limiter.ts'
 import { AccessList } from '../route/access.ts'
 import { RedirectTemplate } from '../route/redirect.ts'
 import { PathRewrite } from '../route/rewrite.ts'
@@ -45,7 +46,7 @@ export const sparesMax = 1_024
 
 /** One group of servers, and every request goes there. */
 export function makePlainPolicy(config: ProxyConfig, group: UpstreamGroup, engine: ParserEngine): ListenerPolicy {
-  const route = makePlainRoute(config, group)
+  const route = makePlainRoute(config, group, null)
   return {
     config,
     listener: undefined,
@@ -63,15 +64,21 @@ export function makePolicy(
   listener: ListenerOptions | undefined,
   groups: ReadonlyMap<string, UpstreamGroup>,
   engine: ParserEngine,
+  limiter: RateLimiter,
 ): ListenerPolicy {
   const own = listener === undefined ? config : mergeConfig(config, listener)
   const chosen = listener?.routes
+  const limitNames = listener?.rateLimits ?? []
+  const limitsOf = ({ name, rateLimits }: RouteOptions): Route['limits'] => limiter.bind([...limitNames, ...rateLimits], name)
   const routes = service.routes
     .filter(({ name }) => chosen === undefined || chosen.includes(name))
-    .map((row) => ({ name: row.name, match: row.match, route: makeRoute(row, own, listener, service, groups) }))
+    .map((row) => ({ name: row.name, match: row.match, route: makeRoute(row, own, listener, service, groups, limitsOf(row)) }))
   const router = new Router(routes)
+  const limits = limiter.bind(limitNames, '')
   const fallback =
-    routes.length === 0 && groups.size === 1 ? toOnlyGroup(own, listener, service, groups) : makePlainRoute(own, undefined, listener)
+    routes.length === 0 && groups.size === 1
+      ? toOnlyGroup(own, listener, service, groups, limits)
+      : makePlainRoute(own, undefined, limits, listener)
   const all = [fallback, ...routes.map(({ route }) => route)]
   const trusted = listener === undefined || listener.trustedProxies.length === 0 ? null : new TrustedPeers(listener.trustedProxies)
   return {
@@ -95,6 +102,7 @@ export function checkPolicies(config: ProxyConfig): void {
     checkRuleActions(listener.rules ?? {}, `listener ${listener.address}: rules`)
   }
   for (const [name, { host }] of Object.entries(service.groups)) checkGroupHost(name, host)
+  checkRateLimits(service)
   void new Router(service.routes.map(({ name, match }) => ({ name, match, route: name })))
   for (const route of service.routes) {
     const { name, action, timeouts, retry, mirror } = route
@@ -116,6 +124,7 @@ function makeRoute(
   listener: ListenerOptions | undefined,
   { groups: groupOptions }: ServiceOptions,
   groups: ReadonlyMap<string, UpstreamGroup>,
+  limits: Route['limits'],
 ): Route {
   const { name, action, timeouts, retry, mirror } = options
   const isProxied = action.kind === 'proxy'
@@ -131,6 +140,7 @@ function makeRoute(
     tolerated: toleratedRules(listener?.rules, options.rules),
     retry: retry === undefined ? plainRetry(own.pool.attempts) : makeRetry(retry),
     mirror: mirror === undefined || mirror.share <= 0 ? undefined : { group: groups.get(mirror.group)!, share: mirror.share },
+    limits,
     ...makeActions(options),
   })
 }
@@ -182,6 +192,7 @@ function makeAnswer(action: RouteOptions['action']): Route['answer'] {
 function makePlainRoute(
   config: ProxyConfig,
   group: UpstreamGroup | undefined,
+  limits: Route['limits'],
   listener?: ListenerOptions,
   groupName = '',
   host = 'preserve',
@@ -196,6 +207,7 @@ function makePlainRoute(
     retry: plainRetry(config.pool.attempts),
     mirror: undefined,
     access: null,
+    limits,
     rewrite: null,
     answer: undefined,
   })
@@ -206,9 +218,10 @@ function toOnlyGroup(
   listener: ListenerOptions | undefined,
   { groups: options }: ServiceOptions,
   groups: ReadonlyMap<string, UpstreamGroup>,
+  limits: Route['limits'],
 ): Route {
   const [[name, group]] = [...groups] as [[string, UpstreamGroup]]
-  return makePlainRoute(forGroup(config, options[name]!), group, listener, name, options[name]!.host)
+  return makePlainRoute(forGroup(config, options[name]!), group, limits, listener, name, options[name]!.host)
 }
 
 function refuseUse(): never {

@@ -15,7 +15,7 @@ export interface WorkerStats {
 }
 
 export interface GroupStats {
-  /** The sum. Counters (`…Total`, `desync`) include workers that have ended; of one that ended without a word the last second is missing. */
+  /** The sum. Counters (`…Total`, `desync`, those of groups) include workers that have ended; of one that ended without a word the last second is missing. */
   readonly total: ProxyStats
   /** Each worker that lives, those that are being replaced included. */
   readonly workers: readonly WorkerStats[]
@@ -30,11 +30,14 @@ export const noStats: ProxyStats = Object.freeze({
   exchangesTotal: 0,
   refusedTotal: 0,
   toleratedTotal: 0,
+  connectionsRefusedTotal: 0,
   faultsTotal: 0,
   desync: Object.freeze(zeroDesyncCounts()),
   deadlines: 0,
   parserSlots: 0,
   parserMemoryBytes: 0,
+  rateLimits: Object.freeze({}),
+  rateLimitStore: undefined,
   upstreams: Object.freeze({}),
   groups: Object.freeze({}),
   reloadsTotal: 0,
@@ -46,8 +49,13 @@ export function sumStats(parts: readonly ProxyStats[]): ProxyStats {
 
 /** Of a worker that has ended only what it has counted remains, and no word of its servers: an embedded origin has ended with it. */
 export function addCounters(sum: ProxyStats, ended: ProxyStats): ProxyStats {
-  const counters = Object.entries(ended).filter(([name]) => name.endsWith('Total') || name === 'desync')
-  return addFigures(sum, Object.fromEntries(counters)) as unknown as ProxyStats
+  const groups = Object.entries(ended.groups).map(([name, figures]) => [name, Object.fromEntries(Object.entries(figures).filter(isTotal))])
+  const counters = Object.entries(ended).filter((entry) => isTotal(entry) || entry[0] === 'desync' || entry[0] === 'rateLimits')
+  return addFigures(sum, { ...Object.fromEntries(counters), groups: Object.fromEntries(groups) }) as unknown as ProxyStats
+}
+
+function isTotal([name]: readonly [string, unknown]): boolean {
+  return name.endsWith('Total')
 }
 
 /** Adds numbers name by name, at every depth; what is true of one part is true of the sum, and words that differ are all said. */

@@ -15,6 +15,8 @@ export type ToWorker =
   | { readonly kind: 'destroy' }
   /** The access log was moved away. */
   | { readonly kind: 'reopen' }
+  /** Other options for exchanges that begin from now on; addresses that are not listened on any more, as they were given. */
+  | { readonly kind: 'reload'; readonly question: number; readonly options: ProxyOptions; readonly closed: readonly string[] }
   | { readonly kind: 'stats'; readonly question: number }
   /** Client connections of the other workers, on average. */
   | { readonly kind: 'level'; readonly connections: number }
@@ -27,6 +29,8 @@ export type FromWorker =
   /** Its event loop goes round. The counters are kept for when it ends without a word. */
   | { readonly kind: 'beat'; readonly stats: ProxyStats }
   | { readonly kind: 'stats'; readonly question: number; readonly stats: ProxyStats }
+  /** The answer to `reload`: undefined, or why the options need another process. */
+  | { readonly kind: 'reloaded'; readonly question: number; readonly refusal: string | undefined }
   /** How many client connections it has. */
   | { readonly kind: 'count'; readonly connections: number }
   /** It was asked to end by somebody else, and wants to be replaced first. */
@@ -45,6 +49,7 @@ export interface WorkerStart {
 }
 
 export interface InheritedSocket {
+  /** As the user wrote it. */
   readonly address: string
   readonly fd: number
 }

@@ -1,0 +1,30 @@
+/** Which key of the configuration file a flag stands for: the flag goes before it. */
+import type { Override } from '../config/overrides.ts'
+import { numberFlags } from './option-tables.ts'
+
+const keyOf: ReadonlyMap<string, readonly string[]> = new Map<string, readonly string[]>([
+  ['listen', ['listeners']],
+  ['upstream', ['upstreams']],
+  ['workers', ['workers']],
+  ['half-closed-clients', ['halfClosedClients']],
+  ['socket-access', ['socketAccess']],
+  ['reuse-after-body', ['reuseAfterBody']],
+  ['via', ['via']],
+  ['no-via', ['via']],
+  ['forwarded', ['forwarded']],
+  ['log-level', ['log', 'level']],
+  ['log-format', ['log', 'format']],
+  ['access-log', ['accessLog', 'destination']],
+  ...numberFlags.map(({ name, section, key }): [string, readonly string[]] => [name, [section, key]]),
+])
+
+/** `values` are flags and variables by the name of the flag, `shown` is what each was given as. What stands for no key is left out. */
+export function toOverrides(values: ReadonlyMap<string, readonly string[]>, shown: (name: string) => string): Override[] {
+  return [...values].flatMap(([name, texts]): Override[] => {
+    const steps = keyOf.get(name)
+    if (steps === undefined) return []
+    const isList = name === 'listen' || name === 'upstream'
+    const [text = ''] = texts
+    return [{ steps, value: isList ? texts : name === 'no-via' ? '' : text, shown: shown(name) }]
+  })
+}
