@@ -2,8 +2,11 @@
  * The parts that every request pays for, each alone and with the input that the end-to-end bench sends. A case is a function that does
  * one operation; what it returns is only there so that the work cannot be left out.
  */
-import { AccessLog, formatAccessLine } from '../../lib/observe/access-log.ts'
+import { AccessLog } from '../../lib/observe/access-log.ts'
 import type { ExchangeSummary } from '../../lib/observe/exchange-summary.ts'
+import { formatCombinedLine, formatJsonLine, type LineContext } from '../../lib/observe/line-format.ts'
+import { compileTemplate } from '../../lib/observe/line-template.ts'
+import { Redaction } from '../../lib/observe/redaction.ts'
 import { Deadline, systemClock, TimerWheel } from '../../lib/core/timers.ts'
 import { Router } from '../../lib/route/router.ts'
 import { NetworkSet } from '../../lib/route/networks.ts'
@@ -45,7 +48,7 @@ export function makeCases(stack: DisposableStackLike): readonly MicroCase[] {
     ...timerCases(stack),
     ...networkCases(),
     ...routeCases(),
-    { name: 'access log: format a line', run: () => formatAccessLine(summary) },
+    ...lineCases(),
     { name: 'access log: format, buffer and write', run: writeLine(stack), operationsMax: 200 },
   ]
 }
@@ -191,6 +194,19 @@ function networkCases(): readonly MicroCase[] {
   ]
 }
 
+function lineCases(): readonly MicroCase[] {
+  const plain: LineContext = { worker: 0, redaction: new Redaction() }
+  const redacting: LineContext = { worker: 0, redaction: new Redaction(['token', 'sort']) }
+  const { format } = compileTemplate('{time} {client} "{method} {target}" {status} {bytesOut} {totalMs}', 'plain')
+  const described = { ...summary, referer: 'http://bench.example/catalogue/', userAgent: 'Mozilla/5.0 (X11; Linux x86_64; rv:128.0)' }
+  return [
+    { name: 'access log: format a line, JSON', run: () => formatJsonLine(summary, plain) },
+    { name: 'access log: format a line, JSON, values of a query hidden', run: () => formatJsonLine(summary, redacting) },
+    { name: 'access log: format a line, combined', run: () => formatCombinedLine(described, plain) },
+    { name: 'access log: format a line, template of 7 names', run: () => format(summary, plain) },
+  ]
+}
+
 function routeCases(): readonly MicroCase[] {
   const engine = new ParserEngine({ slots: 1 })
   const text = 'GET /team-7/service/items/17?page=3 HTTP/1.1\r\nHost: shop-3.example.com\r\nAccept: */*\r\n\r\n'
@@ -250,4 +266,6 @@ const summary: ExchangeSummary = {
   error: '',
   rule: '',
   tunnel: false,
+  route: '',
+  listener: '',
 }

@@ -15,16 +15,27 @@ const keyOf: ReadonlyMap<string, readonly string[]> = new Map<string, readonly s
   ['log-level', ['log', 'level']],
   ['log-format', ['log', 'format']],
   ['access-log', ['accessLog', 'destination']],
+  ['access-log-format', ['accessLog', 'format']],
+  ['access-log-template', ['accessLog', 'template']],
+  ['access-log-escape', ['accessLog', 'escape']],
+  ['access-log-sample', ['accessLog', 'sample']],
+  ['access-log-redact-query', ['accessLog', 'redactQuery']],
   ...numberFlags.map(({ name, section, key }): [string, readonly string[]] => [name, [section, key]]),
 ])
+
+const lists: ReadonlySet<string> = new Set(['listen', 'upstream', 'access-log-redact-query'])
 
 /** `values` are flags and variables by the name of the flag, `shown` is what each was given as. What stands for no key is left out. */
 export function toOverrides(values: ReadonlyMap<string, readonly string[]>, shown: (name: string) => string): Override[] {
   return [...values].flatMap(([name, texts]): Override[] => {
     const steps = keyOf.get(name)
     if (steps === undefined) return []
-    const isList = name === 'listen' || name === 'upstream'
+    const isList = lists.has(name)
     const [text = ''] = texts
-    return [{ steps, value: isList ? texts : name === 'no-via' ? '' : text, shown: shown(name) }]
+    const override = { steps, value: isList ? texts : name === 'no-via' ? '' : text, shown: shown(name) }
+    // A template says of itself what the format is.
+    if (name === 'access-log-template' && !values.has('access-log-format'))
+      return [override, { steps: ['accessLog', 'format'], value: 'template', shown: shown(name) }]
+    return [override]
   })
 }

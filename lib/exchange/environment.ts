@@ -19,7 +19,7 @@ export interface ExchangeEnvironment {
   /** Prefix of request ids. */
   readonly instance: string
   /** Called once for every exchange, however it ended. The summary is made only for those who want it. */
-  onExchangeEnd(exchange: { summarize(): ExchangeSummary }): void
+  onExchangeEnd(exchange: { summarize(withFields?: boolean): ExchangeSummary }): void
   /** A message broke a rule, and was refused or, where that is the action of the rule, went on. `offset` is in bytes from the start of the message. */
   onRefusal(refusal: Refusal): void
   /** A client did not keep to a deadline. */

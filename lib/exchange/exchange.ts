@@ -12,6 +12,7 @@ import { Deadline, type DeadlineOwner } from '../core/timers.ts'
 import type { RequestLimits } from '../limit/request-limits.ts'
 import { HoldReason } from '../net/hold.ts'
 import type { ExchangeSummary } from '../observe/exchange-summary.ts'
+import { rawFieldValue } from '../observe/raw-field.ts'
 import { readClient, type ClientFacts } from '../policy/client.ts'
 import { editLocalHead, type HeadChanges, type HeadPolicy } from '../policy/head-policy.ts'
 import { encodeLocalResponse, prefersProblem, type LocalResponse } from '../policy/local-response.ts'
@@ -183,6 +184,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #switches = false
 
   // For the summary.
+  #routeName = ''
   #startedAt = 0
   #headAt = -1
   #connectedAt = -1
@@ -254,6 +256,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.exchangeNumber = ++exchangeNumber
     this.#method = ''
     this.#rawHead = ''
+    this.#routeName = ''
     this.#targetStart = 0
     this.#targetEnd = 0
     this.#minorVersion = -1
@@ -319,6 +322,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     const route = policy.routeFor(head)
     const { config, heads, tolerated } = route
     this.#config = config
+    this.#routeName = route.name
     this.#tolerated = tolerated
     const changes = heads === null ? null : this.#changeHeads(heads, head, client!)
     for (let i = 0; i < head.faults.length; i++) this.#judge(head.faults[i]!)
@@ -1019,10 +1023,10 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   /** What is known of the exchange that has just ended. */
-  summarize(): ExchangeSummary {
+  summarize(withFields = false): ExchangeSummary {
     const { clock } = this.#environment.wheel
     const totalMs = clock.now() - this.#startedAt
-    return {
+    const summary: ExchangeSummary = {
       id: this.#requestId(),
       startedAt: clock.wallNow() - totalMs,
       client: this.#clientAddress === '' ? this.#client.socket.remote : this.#clientAddress,
@@ -1044,6 +1048,10 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       error: this.#error,
       rule: this.#rule,
       tunnel: this.#switches,
+      route: this.#routeName,
+      listener: this.#environment.policy.listener?.address ?? '',
     }
+    if (!withFields) return summary
+    return { ...summary, referer: rawFieldValue(this.#rawHead, 'referer'), userAgent: rawFieldValue(this.#rawHead, 'user-agent') }
   }
 }
