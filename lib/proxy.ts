@@ -119,14 +119,14 @@ export interface ProxyStats {
   readonly connectionsTotal: number
   readonly exchangesTotal: number
   readonly refusedTotal: number
-  /** Rules that were broken, and were told to warn only. */
-  readonly toleratedTotal: number
   /** Connections beyond limits.connections or connectionsPerClient. */
   readonly connectionsRefusedTotal: number
   /** Decisions by rate limit, outcome, and whether they were made from an account of this process or one that is shared. */
   readonly rateLimits: Readonly<Record<string, RateLimitCounts>>
   /** Of shared rate limits; undefined without any. */
   readonly rateLimitStore: StoreStats | undefined
+  /** Rules that were broken, and were told to warn only. */
+  readonly toleratedTotal: number
   readonly faultsTotal: number
   /** Signs that upstream connections were out of step, by kind. Servers have their own counts in `upstreams`. */
   readonly desync: DesyncCounts
@@ -204,8 +204,8 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   #connectionsTotal = 0
   #exchangesTotal = 0
   #refusedTotal = 0
-  #toleratedTotal = 0
   #connectionsRefusedTotal = 0
+  #toleratedTotal = 0
   #faultsTotal = 0
   #reloadsTotal = 0
   readonly #desyncCounts = zeroDesyncCounts()
@@ -267,8 +267,8 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       connectionsTotal: this.#connectionsTotal,
       exchangesTotal: this.#exchangesTotal,
       refusedTotal: this.#refusedTotal,
-      toleratedTotal: this.#toleratedTotal,
       connectionsRefusedTotal: this.#connectionsRefusedTotal,
+      toleratedTotal: this.#toleratedTotal,
       faultsTotal: this.#faultsTotal,
       desync: { ...this.#desyncCounts },
       deadlines: this.#wheel.size,
@@ -593,18 +593,21 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
 
   #onConnection(accepted: Accepted, environment: ListenerEnvironment): void {
     systemClock.refresh()
-    const { listener } = environment.policy
+    const { listener, trusted } = environment.policy
     if (this.#connections.size >= this.#config.limits.connections)
       return this.#refuseConnection(accepted, 'ERR_EPROXY_CONNECTIONS_MAX', listener)
     const perClient = listener?.connectionsPerClient ?? 0
     let connection: DownstreamConnection | undefined
+    // A proxy that is trusted speaks for many.
+    let isCounted = perClient > 0
     const socket = acceptSocket(accepted, this.#read, (opened) => {
-      if (perClient > 0 && !environment.clients.mayConnect(opened.remoteAddress, perClient)) return silentHandler
+      if (isCounted && trusted !== null) isCounted = !trusted.has(opened.remoteAddress)
+      if (isCounted && !environment.clients.mayConnect(opened.remoteAddress, perClient)) return silentHandler
       return (connection = new DownstreamConnection(opened, environment))
     })
     if (connection === undefined) return this.#turnAway(socket, 'ERR_EPROXY_CLIENT_CONNECTIONS_MAX', listener)
     this.#connectionsTotal++
-    if (perClient > 0) environment.clients.add(connection, socket.remoteAddress)
+    if (isCounted) environment.clients.add(connection, socket.remoteAddress)
     this.#connections.add(connection)
     this.#connectionsWatcher?.(this.#connections.size)
     if (this.listenerCount('connection') > 0) this.#tell(() => this.emit('connection', socket.remote))

@@ -334,7 +334,10 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#awaitsContinue = head.expectsContinue
     const { access, limits, rewrite } = route
     if (access !== null && !access.admits(this.clientAddress)) return this.#fail('ERR_EPROXY_ACCESS_DENIED')
-    if (limits !== null && !limits.take(this.clientAddress, head, wheel.clock.now())) return this.#answerLimited(limits)
+    if (limits !== null) {
+      if (!limits.take(this.clientAddress, head, wheel.clock.now())) return this.#answerLimited(limits)
+      this.#responseAdded += limits.fields
+    }
     refuseLoop(head, config.via)
     const maxForwards = this.#readMaxForwards(head)
     if (maxForwards === 0) return this.#answerLast()
