@@ -50,12 +50,26 @@ async function main(args: readonly string[]): Promise<number> {
         const { runConformance } = await import('./conformance.ts')
         return await runConformance(command.settings)
       }
+      case 'routes': {
+        const { loadConfiguration } = await import('../config/load.ts')
+        const { describeRoutes } = await import('./routes.ts')
+        const { paintFor } = await import('../conformance/paint.ts')
+        const { service } = loadConfiguration({ path: command.path, overrides: [], environment: process.env }).configuration
+        return await print(process.stdout, describeRoutes(service, command, paintFor(process.stdout)))
+      }
       case 'explain': {
         const { explainRule, listRules } = await import('./explain.ts')
         const { paintFor } = await import('../conformance/paint.ts')
         const paint = paintFor(process.stdout)
         const texts = command.rules.map((rule) => explainRule(rule, paint))
         return await print(process.stdout, texts.length === 0 ? listRules(paint) : texts.join('\n'))
+      }
+      case 'routes': {
+        const { describeRoutes } = await import('./routes.ts')
+        const { loadConfiguration } = await import('../config/load.ts')
+        const { paintFor } = await import('../conformance/paint.ts')
+        const { configuration } = loadConfiguration({ path: command.path, overrides: [], environment: process.env })
+        return await print(process.stdout, describeRoutes(configuration.service, command, paintFor(process.stdout)))
       }
       case 'run': {
         const { run } = await import('./run.ts')
