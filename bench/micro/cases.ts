@@ -2,8 +2,8 @@
  * The parts that every request pays for, each alone and with the input that the end-to-end bench sends. A case is a function that does
  * one operation; what it returns is only there so that the work cannot be left out.
  */
-import { RateLimiter } from '../../lib/limit/rate-limiter.ts'
 import { AccessLog } from '../../lib/observe/access-log.ts'
+import { RateLimiter } from '../../lib/limit/rate-limiter.ts'
 import type { ExchangeSummary } from '../../lib/observe/exchange-summary.ts'
 import { formatCombinedLine, formatJsonLine, type LineContext } from '../../lib/observe/line-format.ts'
 import { compileTemplate } from '../../lib/observe/line-template.ts'
@@ -49,8 +49,8 @@ export function makeCases(stack: DisposableStackLike): readonly MicroCase[] {
     ...timerCases(stack),
     ...networkCases(),
     ...routeCases(),
-    ...limitCases(),
     ...lineCases(),
+    ...limitCases(),
     { name: 'access log: format, buffer and write', run: writeLine(stack), operationsMax: 200 },
   ]
 }

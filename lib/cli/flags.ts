@@ -26,7 +26,6 @@ import { completeExplain, readExplainCommand, type ExplainCommand } from './expl
 import { readEnvironment, variableOf, type Environment } from './environment-flags.ts'
 import { toOverrides } from './file-keys.ts'
 import { numberFlags, readNumber, type NumberFlag } from './option-tables.ts'
-import { completeRoutes, readRoutesCommand, type RoutesCommand } from './routes-flags.ts'
 
 export interface Settings {
   readonly listen: readonly string[]
