@@ -27,7 +27,6 @@ import { readEnvironment, variableOf, type Environment } from './environment-fla
 import { toOverrides } from './file-keys.ts'
 import { completeRoutes, readRoutesCommand, type RoutesCommand } from './routes-flags.ts'
 import { numberFlags, readNumber, type NumberFlag } from './option-tables.ts'
-import { completeRoutes, readRoutesCommand, type RoutesCommand } from './routes-flags.ts'
 
 export interface Settings {
   readonly listen: readonly string[]
