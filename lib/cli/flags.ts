@@ -169,7 +169,6 @@ const proxyTable: CommandTable = {
   flags,
   commands: [
     ['conformance', 'judge eproxy, another proxy or a server by the cases of RFC 9110 and 9112'],
-    ['routes', 'list the routes of a configuration, or say which of them a request takes'],
     ['explain', 'say what a rule refuses and why, with an example'],
     ['routes', 'list the routes of a configuration, or explain the way of a request'],
   ],
@@ -180,7 +179,6 @@ const proxyTable: CommandTable = {
 async function read(args: readonly string[], columns: number, environment: Environment): Promise<Command> {
   if (args[0] === completionFlag) return { kind: 'print', text: await completeWord(args.slice(1), columns) }
   if (args[0] === 'conformance') return readConformanceCommand(args.slice(1), columns)
-  if (args[0] === 'routes') return readRoutesCommand(args.slice(1), columns)
   if (args[0] === 'explain') return readExplainCommand(args.slice(1), columns)
   if (args[0] === 'routes') return readRoutesCommand(args.slice(1), columns, environment)
   if (args[0] === 'completion' && args.length === 1) return { kind: 'print', text: await captureScript(await buildProxyParser(columns)) }
@@ -212,7 +210,6 @@ async function completeWord(words: readonly string[], columns: number): Promise<
   const [name] = words.slice(1)
   // Only a finished word is a command.
   if (words.length > 2 && name === 'conformance') return completeConformance(words.slice(1))
-  if (words.length > 2 && name === 'routes') return completeRoutes(words.slice(1))
   if (words.length > 2 && name === 'explain') return completeExplain(words.slice(1))
   if (words.length > 2 && name === 'routes') return completeRoutes(words.slice(1))
   const completions = await (await buildProxyParser(columns)).getCompletion([...words])

@@ -1,10 +1,14 @@
 /**
- * Keeps the tables of README.md equal to the tables of the code: rewrites each region between `<!-- table:NAME -->` and
+ * Keeps the tables of README.md, and that of the configuration file, equal to the tables of the code: rewrites each region between `<!-- table:NAME -->` and
  * `<!-- /table -->`. With --check it writes nothing and fails when the README is stale. A tool of the repository, not of the command.
  */
 import fs from 'node:fs'
 import { pathToFileURL } from 'node:url'
-import { renderTable, tableNames, type TableName } from './option-tables.ts'
+import { listKeys, type KeyRow } from '../config/keys.ts'
+import { renderRows, renderTable, tableNames as optionTableNames, type TableName } from './option-tables.ts'
+
+/** The table of the configuration file is made from its schema, which the command itself does without. */
+const tableNames = [...optionTableNames, 'file', 'file-sections'] as const
 
 /** The document with every table as the code has it. Throws an Error for an unknown or unfinished region. */
 export function rewriteTables(document: string): string {
@@ -15,30 +19,46 @@ export function rewriteTables(document: string): string {
     /(<!-- table:([\w-]+) -->\n)(?:(?!<!-- table:)[^])*?(<!-- \/table -->)/g,
     (_region, open: string, name: string, close: string) => {
       regions += 1
-      if (!isTableName(name)) throw new Error(`<!-- table:${name} --> is not a table; there are ${tableNames.join(', ')}`)
-      return `${open}\n${renderTable(name)}\n\n${close}`
+      return `${open}\n${render(name)}\n\n${close}`
     },
   )
   if (regions !== openings) throw new Error(`${openings} regions begin with <!-- table:NAME --> and ${regions} end with <!-- /table -->`)
   return result
 }
 
-function isTableName(name: string): name is TableName {
-  return (tableNames as readonly string[]).includes(name)
+function render(name: string): string {
+  if (name === 'file') return renderFile(listKeys())
+  if (name === 'file-sections') return renderFile(listKeys().filter(({ key }) => !key.includes('.')))
+  if (isOptionTable(name)) return renderTable(name)
+  throw new Error(`<!-- table:${name} --> is not a table; there are ${tableNames.join(', ')}`)
 }
+
+function isOptionTable(name: string): name is TableName {
+  return (optionTableNames as readonly string[]).includes(name)
+}
+
+function renderFile(rows: readonly KeyRow[]): string {
+  return renderRows(
+    ['Key', 'Value', 'Default', 'What'],
+    rows.map(({ key, kind, defaultText, doc }) => [`\`${key}\``, kind, defaultText === '' ? '' : `\`${defaultText}\``, doc]),
+  )
+}
+
+const documents = ['README.md', 'lib/config/README.md'] as const
 
 function main(args: readonly string[]): number {
   const isCheck = args[0] === '--check'
-  const readme = new URL('../../../README.md', import.meta.url)
-  const before = fs.readFileSync(readme, 'utf8')
-  const after = rewriteTables(before)
-  if (before === after) return 0
-  if (isCheck) {
-    process.stderr.write('README.md is stale: run `npm run docs`\n')
-    return 1
+  let isStale = false
+  for (const path of documents) {
+    const document = new URL(`../../../${path}`, import.meta.url)
+    const before = fs.readFileSync(document, 'utf8')
+    const after = rewriteTables(before)
+    if (before === after) continue
+    isStale = true
+    if (isCheck) process.stderr.write(`${path} is stale: run \`npm run docs\`\n`)
+    else fs.writeFileSync(document, after)
   }
-  fs.writeFileSync(readme, after)
-  return 0
+  return isCheck && isStale ? 1 : 0
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(fs.realpathSync(process.argv[1])).href)

@@ -15,7 +15,6 @@ import {
   type Timeouts,
 } from '../core/options.ts'
 import { suggest } from '../core/suggest.ts'
-import { compileTemplate } from '../observe/line-template.ts'
 import { findEditFault, findValueFault } from '../policy/field-edits.ts'
 import { findActionFault } from '../policy/rule-actions.ts'
 import { edgeSecurityFields, findSecurityFault } from '../policy/security-fields.ts'
@@ -347,13 +346,6 @@ function findAdminObjections({ admin, accessLog }: CompleteContent): Objection[]
     found.push({ steps: ['accessLog', 'format'], message: 'expected accessLog.template, which says what a line is' })
   if (accessLog !== undefined && accessLog.format !== 'template' && accessLog.template !== '')
     found.push({ steps: ['accessLog', 'template'], message: `a template is for format: template, not for ${accessLog.format}` })
-  if (accessLog?.format === 'template' && accessLog.template !== '') {
-    try {
-      compileTemplate(accessLog.template, accessLog.escape)
-    } catch (error) {
-      found.push({ steps: ['accessLog', 'template'], message: (error as Error).message })
-    }
-  }
   return found
 }
 
