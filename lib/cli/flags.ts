@@ -25,8 +25,8 @@ import { completeConformance, readConformanceCommand, type ConformanceCommand } 
 import { completeExplain, readExplainCommand, type ExplainCommand } from './explain-flags.ts'
 import { readEnvironment, variableOf, type Environment } from './environment-flags.ts'
 import { toOverrides } from './file-keys.ts'
-import { numberFlags, readNumber, type NumberFlag } from './option-tables.ts'
 import { completeRoutes, readRoutesCommand, type RoutesCommand } from './routes-flags.ts'
+import { numberFlags, readNumber, type NumberFlag } from './option-tables.ts'
 
 export interface Settings {
   readonly listen: readonly string[]

@@ -15,6 +15,7 @@ import {
   type Timeouts,
 } from '../core/options.ts'
 import { suggest } from '../core/suggest.ts'
+import { edgeSecurityFields } from '../policy/security-fields.ts'
 import { canonicalAddress, show } from './leaves.ts'
 import type { FileContent, FileListener, FileRateLimit, FileRoute } from './schema.ts'
 
@@ -88,13 +89,7 @@ const profiles = {
     forwarded: 'both',
     requestId: { name: 'X-Request-Id', accept: 'trusted' },
     serverField: 'remove',
-    securityFields: {
-      contentTypeOptions: true,
-      referrerPolicy: 'strict-origin-when-cross-origin',
-      frameOptions: 'SAMEORIGIN',
-      frameAncestors: '',
-      strictTransportSecurity: 'max-age=31536000',
-    },
+    securityFields: edgeSecurityFields,
     rateLimits: [edgeRateLimitName],
     connectionsPerClient: 100,
     requestBodyBytes: 100 * mebibyte,

@@ -22,6 +22,9 @@ import {
 } from '../core/options.ts'
 import { templateEscapes } from '../observe/line-template.ts'
 import { logFormats, logLevels } from '../observe/logger.ts'
+import { findEditFault, type FieldAction, type FieldSide } from '../policy/field-edits.ts'
+import { findActionFault } from '../policy/rule-actions.ts'
+import { edgeSecurityFields, findSecurityFault } from '../policy/security-fields.ts'
 import { NetworkSet } from '../route/networks.ts'
 import {
   checkedText,
@@ -133,6 +136,12 @@ const rules = z
     z.enum(Object.keys(ruleTable) as [RuleId, ...RuleId[]]).describe('the id of a rule'),
     z.enum(['reject', 'warn']).describe('refuse the message, or log it and go on'),
   )
+  .superRefine((actions, context) => {
+    for (const [rule, action] of Object.entries(actions)) {
+      const fault = findActionFault(rule, action)
+      if (fault !== '') context.addIssue({ code: 'custom', path: [rule], message: fault, input: action })
+    }
+  })
   .describe('what happens when a rule is broken, for the rules where a looser action is safe')
 
 const requestIdFields = z.strictObject({
@@ -151,13 +160,21 @@ const requestId = z
   )
   .describe('an id for each request: true, false, the name of a field, or a section; raw: false, edge: true')
 
-const securityFieldsSection = z.strictObject({
-  contentTypeOptions: z.boolean().describe('X-Content-Type-Options: nosniff').prefault(true),
-  referrerPolicy: fieldValue("Referrer-Policy; '' = none").prefault('strict-origin-when-cross-origin'),
-  frameOptions: z.enum(['', 'DENY', 'SAMEORIGIN']).describe("X-Frame-Options; '' = none").prefault('SAMEORIGIN'),
-  frameAncestors: fieldValue("sources for frame-ancestors in a Content-Security-Policy; '' = none").prefault(''),
-  strictTransportSecurity: fieldValue("Strict-Transport-Security, when the request came over TLS; '' = none").prefault('max-age=31536000'),
-})
+const securityFieldsSection = z
+  .strictObject({
+    contentTypeOptions: z.boolean().describe('X-Content-Type-Options: nosniff').prefault(true),
+    referrerPolicy: z.string().describe("Referrer-Policy; '' = none").prefault(edgeSecurityFields.referrerPolicy),
+    frameOptions: z.enum(['', 'DENY', 'SAMEORIGIN']).describe("X-Frame-Options; '' = none").prefault(edgeSecurityFields.frameOptions),
+    frameAncestors: z.string().describe("sources for frame-ancestors in a Content-Security-Policy; '' = none").prefault(''),
+    strictTransportSecurity: z
+      .string()
+      .describe("Strict-Transport-Security, when the request came over TLS; '' = none")
+      .prefault(edgeSecurityFields.strictTransportSecurity),
+  })
+  .superRefine((fields, context) => {
+    const fault = findSecurityFault(fields)
+    if (fault !== '') context.addIssue({ code: 'custom', message: fault, input: fields })
+  })
 const securityFields = z.union([securityFieldsSection, z.literal(false), short(z.literal(true), securityFieldsSection, () => ({}))], {
   error: 'expected true, false, or a section',
 })
@@ -388,31 +405,27 @@ const match = z
   })
   .describe('what a request has to have; nothing: any request')
 
-/** They frame the message or belong to one connection: another value makes two readers of one message disagree. */
-const framingFields: ReadonlySet<string> = new Set([
-  'connection',
-  'content-length',
-  'host',
-  'keep-alive',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-])
-
-const editableField = checkedText('a field name', (text) => {
-  if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(text)) throw new Error(`${show(text)} is not a field name`)
-  if (text.toLowerCase() === 'host') throw new Error('Host is set for a group of servers: upstreams.NAME.host')
-  if (framingFields.has(text.toLowerCase()))
-    throw new Error(`${text} frames the message or belongs to one connection, and cannot be changed`)
-})
-
-const fieldEdits = z.strictObject({
-  remove: oneOrMore(editableField, 'fields that are taken away').prefault([]),
-  set: z.record(editableField, fieldValue('the value')).describe('fields with their values, instead of what is there').prefault({}),
-  add: z.record(editableField, fieldValue('the value')).describe('fields with their values, beside what is there').prefault({}),
-})
+function fieldEdits(side: FieldSide, doc: string) {
+  return z
+    .strictObject({
+      remove: oneOrMore(z.string(), 'fields that are taken away').prefault([]),
+      set: z
+        .record(z.string(), z.string().describe('the value'))
+        .describe('fields with their values, instead of what is there')
+        .prefault({}),
+      add: z.record(z.string(), z.string().describe('the value')).describe('fields with their values, beside what is there').prefault({}),
+    })
+    .superRefine(({ remove, set, add }, context) => {
+      const check = (path: [FieldAction, PropertyKey], field: string, value: string): void => {
+        const fault = findEditFault(side, path[0], field, value)
+        if (fault !== '') context.addIssue({ code: 'custom', path, message: fault, input: value })
+      }
+      for (const [index, field] of remove.entries()) check(['remove', index], field, '')
+      for (const [field, value] of Object.entries(set)) check(['set', field], field, value)
+      for (const [field, value] of Object.entries(add)) check(['add', field], field, value)
+    })
+    .describe(doc)
+}
 
 const redirectStatuses = [301, 302, 303, 307, 308] as const
 const redirectFields = z.strictObject({
@@ -467,8 +480,8 @@ const route = z.strictObject({
     .strictObject({ prefix: pathText('what stands for the matched prefix') })
     .describe('changes the path that the server gets')
     .exactOptional(),
-  requestHeaders: fieldEdits.describe('changes fields of the request').prefault({}),
-  responseHeaders: fieldEdits.describe('changes fields of the response').prefault({}),
+  requestHeaders: fieldEdits('request', 'changes fields of the request').prefault({}),
+  responseHeaders: fieldEdits('response', 'changes fields of the response').prefault({}),
   securityFields: securityFields.describe('response fields that protect browsers, instead of what the listener says').exactOptional(),
   timeouts: numbers(timeoutTable, 'timers of these exchanges, instead of those for all', exchangeTimeouts).exactOptional(),
   requestBodyBytes: requestBodyBytes.exactOptional(),
