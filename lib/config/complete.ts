@@ -15,7 +15,8 @@ import {
   type Timeouts,
 } from '../core/options.ts'
 import { suggest } from '../core/suggest.ts'
-import { edgeSecurityFields } from '../policy/security-fields.ts'
+import { findEditFault, findValueFault } from '../policy/field-edits.ts'
+import { edgeSecurityFields, findSecurityFault } from '../policy/security-fields.ts'
 import { canonicalAddress, show } from './leaves.ts'
 import type { FileContent, FileListener, FileRateLimit, FileRoute } from './schema.ts'
 
@@ -199,8 +200,38 @@ function findListenerObjections({ listeners, routes, rateLimits }: CompleteConte
       found.push(...unknownName(name, routeNames, 'route', [...steps, 'routes', place]))
     for (const [place, name] of row.rateLimits.entries())
       found.push(...unknownName(name, Object.keys(rateLimits), 'rate limit', [...steps, 'rateLimits', place]))
+    if (row.requestId !== false) found.push(...objection([...steps, 'requestId'], findEditFault('request', 'set', row.requestId.name, '')))
+    found.push(...objection([...steps, 'serverField'], findValueFault(row.serverField, 'the value')))
+    found.push(...findSecurityObjections(row, steps))
   }
   return found
+}
+
+function findSecurityObjections({ securityFields }: Pick<CompleteRoute, 'securityFields'>, steps: readonly PropertyKey[]): Objection[] {
+  if (securityFields === undefined || securityFields === false) return []
+  return objection([...steps, 'securityFields'], findSecurityFault(securityFields))
+}
+
+function findEditObjections(row: CompleteRoute, steps: readonly PropertyKey[]): Objection[] {
+  return (['request', 'response'] as const).flatMap((side) => {
+    const key = `${side}Headers` as const
+    const { remove, set, add } = row[key]
+    const findFaults = (action: 'set' | 'add', fields: Readonly<Record<string, string>>): Objection[] =>
+      Object.entries(fields).flatMap(([name, value]) => {
+        const isOfName = findEditFault(side, action, name, '') !== ''
+        return objection([...steps, key, action, name], findEditFault(side, action, name, value), isOfName)
+      })
+    return [
+      ...remove.flatMap((name, index) => objection([...steps, key, 'remove', index], findEditFault(side, 'remove', name, ''))),
+      ...findFaults('set', set),
+      ...findFaults('add', add),
+    ]
+  })
+}
+
+/** None for ''. */
+function objection(steps: readonly PropertyKey[], message: string, isKey = false): Objection[] {
+  return message === '' ? [] : [{ steps, message, isKey }]
 }
 
 const actionKeys = ['upstream', 'redirect', 'answer'] as const
@@ -224,7 +255,7 @@ function findRouteObjections(row: CompleteRoute, steps: readonly PropertyKey[], 
     found.push({ steps: [...steps, 'rewrite'], isKey: true, message: 'rewrite changes the matched prefix: match.path has to be a prefix' })
   for (const [place, name] of row.rateLimits.entries())
     found.push(...unknownName(name, Object.keys(file.rateLimits), 'rate limit', [...steps, 'rateLimits', place]))
-  return found
+  return [...found, ...findSecurityObjections(row, steps), ...findEditObjections(row, steps)]
 }
 
 function findRepeatedNames(routes: readonly CompleteRoute[]): Objection[] {

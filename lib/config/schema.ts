@@ -22,9 +22,8 @@ import {
 } from '../core/options.ts'
 import { templateEscapes } from '../observe/line-template.ts'
 import { logFormats, logLevels } from '../observe/logger.ts'
-import { findEditFault, type FieldAction, type FieldSide } from '../policy/field-edits.ts'
 import { findActionFault } from '../policy/rule-actions.ts'
-import { edgeSecurityFields, findSecurityFault } from '../policy/security-fields.ts'
+import { edgeSecurityFields } from '../policy/security-fields.ts'
 import { NetworkSet } from '../route/networks.ts'
 import {
   checkedText,
@@ -160,21 +159,17 @@ const requestId = z
   )
   .describe('an id for each request: true, false, the name of a field, or a section; raw: false, edge: true')
 
-const securityFieldsSection = z
-  .strictObject({
-    contentTypeOptions: z.boolean().describe('X-Content-Type-Options: nosniff').prefault(true),
-    referrerPolicy: z.string().describe("Referrer-Policy; '' = none").prefault(edgeSecurityFields.referrerPolicy),
-    frameOptions: z.enum(['', 'DENY', 'SAMEORIGIN']).describe("X-Frame-Options; '' = none").prefault(edgeSecurityFields.frameOptions),
-    frameAncestors: z.string().describe("sources for frame-ancestors in a Content-Security-Policy; '' = none").prefault(''),
-    strictTransportSecurity: z
-      .string()
-      .describe("Strict-Transport-Security, when the request came over TLS; '' = none")
-      .prefault(edgeSecurityFields.strictTransportSecurity),
-  })
-  .superRefine((fields, context) => {
-    const fault = findSecurityFault(fields)
-    if (fault !== '') context.addIssue({ code: 'custom', message: fault, input: fields })
-  })
+const securityFieldsSection = z.strictObject({
+  contentTypeOptions: z.boolean().describe('X-Content-Type-Options: nosniff').prefault(edgeSecurityFields.contentTypeOptions),
+  referrerPolicy: fieldValue("Referrer-Policy; '' = none").prefault(edgeSecurityFields.referrerPolicy),
+  frameOptions: z.enum(['', 'DENY', 'SAMEORIGIN']).describe("X-Frame-Options; '' = none").prefault(edgeSecurityFields.frameOptions),
+  frameAncestors: fieldValue("sources for frame-ancestors in a Content-Security-Policy; '' = none").prefault(
+    edgeSecurityFields.frameAncestors,
+  ),
+  strictTransportSecurity: fieldValue("Strict-Transport-Security, when the request came over TLS; '' = none").prefault(
+    edgeSecurityFields.strictTransportSecurity,
+  ),
+})
 const securityFields = z.union([securityFieldsSection, z.literal(false), short(z.literal(true), securityFieldsSection, () => ({}))], {
   error: 'expected true, false, or a section',
 })
@@ -405,27 +400,17 @@ const match = z
   })
   .describe('what a request has to have; nothing: any request')
 
-function fieldEdits(side: FieldSide, doc: string) {
-  return z
-    .strictObject({
-      remove: oneOrMore(z.string(), 'fields that are taken away').prefault([]),
-      set: z
-        .record(z.string(), z.string().describe('the value'))
-        .describe('fields with their values, instead of what is there')
-        .prefault({}),
-      add: z.record(z.string(), z.string().describe('the value')).describe('fields with their values, beside what is there').prefault({}),
-    })
-    .superRefine(({ remove, set, add }, context) => {
-      const check = (path: [FieldAction, PropertyKey], field: string, value: string): void => {
-        const fault = findEditFault(side, path[0], field, value)
-        if (fault !== '') context.addIssue({ code: 'custom', path, message: fault, input: value })
-      }
-      for (const [index, field] of remove.entries()) check(['remove', index], field, '')
-      for (const [field, value] of Object.entries(set)) check(['set', field], field, value)
-      for (const [field, value] of Object.entries(add)) check(['add', field], field, value)
-    })
-    .describe(doc)
-}
+const fieldEdits = z.strictObject({
+  remove: oneOrMore(token('a field name', 'a field name'), 'fields that are taken away').prefault([]),
+  set: z
+    .record(token('a field name', 'a field name'), fieldValue('the value'))
+    .describe('fields with their values, instead of what is there')
+    .prefault({}),
+  add: z
+    .record(token('a field name', 'a field name'), fieldValue('the value'))
+    .describe('fields with their values, beside what is there')
+    .prefault({}),
+})
 
 const redirectStatuses = [301, 302, 303, 307, 308] as const
 const redirectFields = z.strictObject({
@@ -480,8 +465,8 @@ const route = z.strictObject({
     .strictObject({ prefix: pathText('what stands for the matched prefix') })
     .describe('changes the path that the server gets')
     .exactOptional(),
-  requestHeaders: fieldEdits('request', 'changes fields of the request').prefault({}),
-  responseHeaders: fieldEdits('response', 'changes fields of the response').prefault({}),
+  requestHeaders: fieldEdits.describe('changes fields of the request').prefault({}),
+  responseHeaders: fieldEdits.describe('changes fields of the response').prefault({}),
   securityFields: securityFields.describe('response fields that protect browsers, instead of what the listener says').exactOptional(),
   timeouts: numbers(timeoutTable, 'timers of these exchanges, instead of those for all', exchangeTimeouts).exactOptional(),
   requestBodyBytes: requestBodyBytes.exactOptional(),

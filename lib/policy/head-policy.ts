@@ -65,7 +65,8 @@ export function checkListenerFields({ address, requestId, serverField = 'pass', 
 export function checkRouteFields({ name, requestHeaders, responseHeaders, securityFields }: RouteOptions): void {
   checkFieldEdits('request', requestHeaders, `route ${name}: requestHeaders`)
   checkFieldEdits('response', responseHeaders, `route ${name}: responseHeaders`)
-  const nameFault = findValueFault(name, 'its name')
+  // It takes the place of {route}; what stands in braces in it is no variable.
+  const nameFault = findValueFault(name.replace(/[{}]/g, ''), 'its name')
   const fault = nameFault || (securityFields === undefined || securityFields === false ? '' : findSecurityFault(securityFields))
   if (fault !== '') throw new ProxyError('ERR_EPROXY_OPTION', `route ${name}: ${fault}`)
 }

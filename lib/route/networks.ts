@@ -117,8 +117,8 @@ function readIpv4(text: string, start: number, end: number): number {
   return dots === 3 && octet >= 0 ? ((address << 8) | octet) >>> 0 : -1
 }
 
-/** The eight groups of the address that is being read. */
-const ipv6Groups = new Uint16Array(8)
+/** The eight parts of the IPv6 address that is being read. */
+const parts = new Uint16Array(8)
 
 /** RFC 4291 section 2.2. */
 function readIpv6(text: string, end: number, words: Uint32Array): boolean {
@@ -144,12 +144,12 @@ function readIpv6(text: string, end: number, words: Uint32Array): boolean {
     if (at < end && code === 0x2e) {
       const address = count <= 6 ? readIpv4(text, start, end) : -1
       if (address < 0) return false
-      ipv6Groups[count++] = address >>> 16
-      ipv6Groups[count++] = address & 0xffff
+      parts[count++] = address >>> 16
+      parts[count++] = address & 0xffff
       break
     }
     if (at === start || at - start > 4 || count === 8) return false
-    ipv6Groups[count++] = value
+    parts[count++] = value
     if (at === end) break
     if (code !== 0x3a) return false
     at++
@@ -163,10 +163,10 @@ function readIpv6(text: string, end: number, words: Uint32Array): boolean {
   if (gap < 0 ? count !== 8 : count === 8) return false
   if (gap >= 0) {
     const behind = count - gap
-    for (let moved = 1; moved <= behind; moved++) ipv6Groups[8 - moved] = ipv6Groups[count - moved]!
-    for (let index = gap; index < 8 - behind; index++) ipv6Groups[index] = 0
+    for (let moved = 1; moved <= behind; moved++) parts[8 - moved] = parts[count - moved]!
+    for (let index = gap; index < 8 - behind; index++) parts[index] = 0
   }
-  for (let index = 0; index < 4; index++) words[index] = (ipv6Groups[2 * index]! << 16) | ipv6Groups[2 * index + 1]!
+  for (let index = 0; index < 4; index++) words[index] = (parts[2 * index]! << 16) | parts[2 * index + 1]!
   return true
 }
 

@@ -171,7 +171,7 @@ test('every mistake is told with its line, its column and what was expected', ()
     [`${group}rules: { H1-NULL: warn }\n`, 'a.yaml:2:10: rules: unknown key "H1-NULL"; did you mean H1-NUL?'],
     [
       `${group}routes:\n  - { upstream: app, requestHeaders: { set: { Content-Length: '5' } } }\n`,
-      'a.yaml:3:63: routes[0].requestHeaders.set.Content-Length: Content-Length cannot be changed: it says where the message ends, and follows from the body',
+      'a.yaml:3:47: routes[0].requestHeaders.set.Content-Length: Content-Length cannot be changed: it says where the message ends, and follows from the body',
     ],
     [
       `${group}admin: ':9090'\n`,
