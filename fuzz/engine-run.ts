@@ -15,6 +15,7 @@ import { BulkBuffers } from '../lib/net/bulk-buffers.ts'
 import { Exchange } from '../lib/exchange/exchange.ts'
 import { WriteBatch } from '../lib/exchange/write-batch.ts'
 import type { ByteSocket, SocketHandler } from '../lib/net/byte-socket.ts'
+import { Counters } from '../lib/observe/counters.ts'
 import type { ExchangeSummary } from '../lib/observe/exchange-summary.ts'
 import type { UpstreamEnvironment } from '../lib/upstream/environment.ts'
 import { UpstreamGroup } from '../lib/upstream/group.ts'
@@ -134,6 +135,7 @@ export class EngineRun {
   readonly #parts: RunParts
   readonly #clock = new VirtualClock()
   readonly #wheel: TimerWheel
+  readonly #counters = new Counters()
   readonly #buffer: SharedReadBuffer
   readonly #config: ProxyConfig
   readonly #group: UpstreamGroup
@@ -300,6 +302,7 @@ export class EngineRun {
       parserEngine: this.#engine,
       responseLimits: parserLimits(this.#config.limits, 'response'),
       wheel: this.#wheel,
+      counters: this.#counters,
       resolver: {
         lookupCached: (host) => [{ address: host, family: 4 }],
         resolve: (host) => Promise.resolve([{ address: host, family: 4 }]),
@@ -318,6 +321,7 @@ export class EngineRun {
     const environment: DownstreamEnvironment = {
       config: this.#config,
       wheel: this.#wheel,
+      counters: this.#counters,
       upstreams: this.#group,
       parsers: makeRequestParsers(this.#engine, parserLimits(this.#config.limits, 'request')),
       exchanges: new Spares(() => new Exchange(environment), sparesMax),

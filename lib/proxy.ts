@@ -21,6 +21,7 @@ import { BulkBuffers } from './net/bulk-buffers.ts'
 import type { ReadOptions, SocketHandler } from './net/byte-socket.ts'
 import { acceptSocket, connectSocket, type Accepted } from './net/sockets.ts'
 import type { DesyncEvent, ExchangeIdentity, QuarantineEvent } from './observe/desync-event.ts'
+import { Counters, type CounterFigures } from './observe/counters.ts'
 import type { ExchangeSummary } from './observe/exchange-summary.ts'
 import { HttpDate } from './observe/http-date.ts'
 import { silentLogger, type Logger } from './observe/logger.ts'
@@ -36,6 +37,8 @@ export interface ProxyEvents {
   listening: [address: string]
   /** Once for every exchange, also after an error. */
   exchange: [summary: ExchangeSummary]
+  /** The same, for those that ended other than well: their summary is made although nobody wants that of every exchange. */
+  failure: [summary: ExchangeSummary]
   /** A client connection was accepted: its address. */
   connection: [client: string]
   /** An upstream connection is out of step with us, or looks like it. It is not used again. */
@@ -80,6 +83,11 @@ export interface ProxyStats {
   readonly faultsTotal: number
   /** Signs that upstream connections were out of step, by kind. Servers have their own counts in `upstreams`. */
   readonly desync: DesyncCounts
+  /** Everything that has been counted, by name. */
+  readonly counters: CounterFigures
+  /** Processor time and memory of this process, whatever else runs in it. */
+  readonly cpuMsTotal: number
+  readonly memoryBytes: number
   /** Deadlines that hold a place in the timer wheel. */
   readonly deadlines: number
   /** Heads that are incomplete at this moment. */
@@ -125,6 +133,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   #refusedTotal = 0
   #faultsTotal = 0
   readonly #desyncCounts = zeroDesyncCounts()
+  readonly #counters = new Counters()
   /** Prefix of request ids. */
   readonly #instance = `${randomBytes(3).toString('hex')}-`
   #connectionsWatcher: ((connections: number) => void) | undefined
@@ -164,6 +173,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       responseLimits: parserLimits(limits, 'response'),
       wheel: this.#wheel,
       resolver: this.#resolver,
+      counters: this.#counters,
       random: Math.random,
       connect: (address, handler) => connectSocket(address, this.#config.socketAccess === 'handles', this.#read, () => handler),
       onDesync: (connection, kind, bytes) => this.#onDesync(connection, kind, bytes),
@@ -178,6 +188,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   }
 
   get stats(): ProxyStats {
+    const cpu = process.cpuUsage()
     return Object.freeze({
       connections: this.#connections.size,
       connectionsTotal: this.#connectionsTotal,
@@ -185,6 +196,9 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       refusedTotal: this.#refusedTotal,
       faultsTotal: this.#faultsTotal,
       desync: { ...this.#desyncCounts },
+      counters: this.#counters.figures,
+      cpuMsTotal: (cpu.user + cpu.system) / 1_000,
+      memoryBytes: process.memoryUsage.rss(),
       deadlines: this.#wheel.size,
       parserSlots: this.#engine.slotsInUse,
       parserMemoryBytes: this.#engine.memoryBytes,
@@ -318,6 +332,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     this.#environment = {
       config: this.#config,
       wheel: this.#wheel,
+      counters: this.#counters,
       upstreams,
       parsers: makeRequestParsers(this.#engine, parserLimits(this.#config.limits, 'request')),
       exchanges: new Spares(() => new Exchange(this.#environment!), sparesMax),
@@ -330,6 +345,8 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       httpDate: () => this.#date.now(),
       onExchangeEnd: (exchange) => {
         this.#exchangesTotal++
+        exchange.countInto(this.#counters)
+        if (exchange.hasFailed && this.listenerCount('failure') > 0) this.#tell(() => this.emit('failure', exchange.summarize()))
         if (this.listenerCount('exchange') > 0) this.#tell(() => this.emit('exchange', exchange.summarize()))
       },
       onRefusal: (refusal) => this.#onRefusal(refusal),
@@ -350,6 +367,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     const environment = this.#environment!
     if (this.#connections.size >= this.#config.limits.connections) return this.#refuseConnection(accepted)
     this.#connectionsTotal++
+    this.#counters.countConnection('client', 'accepted')
     let connection: DownstreamConnection | undefined
     acceptSocket(accepted, this.#read, (socket) => (connection = new DownstreamConnection(socket, environment)))
     this.#connections.add(connection!)
@@ -365,6 +383,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       true,
       false,
     )
+    this.#counters.countConnection('client', 'refused')
     const socket = acceptSocket(accepted, this.#read, () => silentHandler)
     socket.write(text)
     socket.destroy()
@@ -389,6 +408,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
 
   #onRefusal({ id, side, peer, rule, section, offset }: Refusal): void {
     this.#refusedTotal++
+    this.#counters.countViolation(rule, side, 'reject')
     if (this.#refusals.take()) {
       const { untold } = this.#refusals
       this.#logger.info(
@@ -439,6 +459,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   }
 
   #onLag(ms: number): void {
+    this.#counters.loopLag.count(ms)
     if (ms >= this.#config.timeouts.loopLag) this.#logger.warn({ lagMs: Math.round(ms) }, 'the event loop was late')
   }
 

@@ -1,6 +1,7 @@
 /** What an exchange is given, and what it reports to. */
 import type { ProxyConfig } from '../core/options.ts'
 import type { TimerWheel } from '../core/timers.ts'
+import type { Counters } from '../observe/counters.ts'
 import type { ExchangeSummary } from '../observe/exchange-summary.ts'
 import type { UpstreamGroup } from '../upstream/group.ts'
 import type { WriteBatch } from './write-batch.ts'
@@ -8,6 +9,7 @@ import type { WriteBatch } from './write-batch.ts'
 export interface ExchangeEnvironment {
   readonly config: ProxyConfig
   readonly wheel: TimerWheel
+  readonly counters: Counters
   readonly upstreams: UpstreamGroup
   /** Shared by all exchanges: a batch never outlives one read. */
   readonly requestBatch: WriteBatch
@@ -19,9 +21,16 @@ export interface ExchangeEnvironment {
   /** Prefix of request ids. */
   readonly instance: string
   /** Called once for every exchange, however it ended. The summary is made only for those who want it. */
-  onExchangeEnd(exchange: { summarize(): ExchangeSummary }): void
+  onExchangeEnd(exchange: EndedExchange): void
   /** A message broke a rule. `offset` is in bytes from the start of the message. */
   onRefusal(refusal: Refusal): void
+}
+
+export interface EndedExchange {
+  /** It ended other than well. */
+  readonly hasFailed: boolean
+  countInto(counters: Counters): void
+  summarize(): ExchangeSummary
 }
 
 export interface Refusal {

@@ -9,6 +9,7 @@ import { assert, contradiction } from '../core/assert.ts'
 import { errorTable, type ExchangeErrorCode, type ProxyError } from '../core/errors.ts'
 import { Deadline, type DeadlineOwner } from '../core/timers.ts'
 import { HoldReason } from '../net/hold.ts'
+import type { Counters } from '../observe/counters.ts'
 import type { ExchangeSummary } from '../observe/exchange-summary.ts'
 import type { ConnectionUser, UpstreamConnection, UpstreamLoss } from '../upstream/connection.ts'
 import { Waiter, type Pool } from '../upstream/pool.ts'
@@ -546,7 +547,10 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       assert(this.#lastFailure !== undefined, 'no server to try, and none failed')
       return this.#fail(this.#lastFailure.code as ExchangeErrorCode, undefined, this.#lastFailure.message)
     }
-    if (this.#tried.length > 0) this.#retries++
+    if (this.#tried.length > 0) {
+      this.#retries++
+      this.#environment.counters.countRetry('connect')
+    }
     this.#pool = pool
     this.#upstreamName = pool.name
     let connection: UpstreamConnection | undefined
@@ -617,6 +621,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #retry(): void {
     this.#retried = true
     this.#retries++
+    this.#environment.counters.countRetry('closed')
     this.#canReplay = false
     this.#pending.push(this.#replayFirst, ...this.#replayRest)
     this.#forgetReplay()
@@ -776,6 +781,26 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     const client = this.#client
     this.#client = nobody
     client.onExchangeEnd(then)
+  }
+
+  get hasFailed(): boolean {
+    return this.#termination !== '--'
+  }
+
+  /** The same as the summary, for who needs no text. */
+  countInto(counters: Counters): void {
+    counters.countExchange(
+      counters.route(''),
+      this.#status,
+      this.#termination,
+      this.#error,
+      this.bytesIn,
+      this.bytesOut,
+      this.#headAt < 0 ? -1 : this.#headAt - this.#startedAt,
+      this.#connectedAt < 0 ? -1 : this.#connectedAt - this.#headAt,
+      this.#responseAt < 0 ? -1 : this.#responseAt - this.#connectedAt,
+      this.#environment.wheel.clock.now() - this.#startedAt,
+    )
   }
 
   /** What is known of the exchange that has just ended. */

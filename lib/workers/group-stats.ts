@@ -1,5 +1,6 @@
 /** The figures of several workers as those of one proxy. Pure. */
 import { zeroDesyncCounts } from '../core/desync.ts'
+import { noFigures } from '../observe/counters.ts'
 import type { ProxyStats } from '../proxy.ts'
 import type { WorkerState } from './worker-process.ts'
 
@@ -14,7 +15,7 @@ export interface WorkerStats {
 }
 
 export interface GroupStats {
-  /** The sum. Counters (`…Total`, `desync`) include workers that have ended; of one that ended without a word the last second is missing. */
+  /** The sum. Counters (`…Total`, `desync`, `counters`) include workers that have ended; of one that ended without a word the last second is missing. */
   readonly total: ProxyStats
   /** Each worker that lives, those that are being replaced included. */
   readonly workers: readonly WorkerStats[]
@@ -30,6 +31,9 @@ export const noStats: ProxyStats = Object.freeze({
   refusedTotal: 0,
   faultsTotal: 0,
   desync: Object.freeze(zeroDesyncCounts()),
+  counters: noFigures,
+  cpuMsTotal: 0,
+  memoryBytes: 0,
   deadlines: 0,
   parserSlots: 0,
   parserMemoryBytes: 0,
@@ -42,7 +46,7 @@ export function sumStats(parts: readonly ProxyStats[]): ProxyStats {
 
 /** Of a worker that has ended only what it has counted remains, and no word of its servers: an embedded origin has ended with it. */
 export function addCounters(sum: ProxyStats, ended: ProxyStats): ProxyStats {
-  const counters = Object.entries(ended).filter(([name]) => name.endsWith('Total') || name === 'desync')
+  const counters = Object.entries(ended).filter(([name]) => name.endsWith('Total') || name === 'desync' || name === 'counters')
   return addFigures(sum, Object.fromEntries(counters)) as unknown as ProxyStats
 }
 

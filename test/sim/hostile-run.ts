@@ -15,6 +15,7 @@ import { Exchange } from '../../lib/exchange/exchange.ts'
 import { BulkBuffers } from '../../lib/net/bulk-buffers.ts'
 import { WriteBatch } from '../../lib/exchange/write-batch.ts'
 import type { SocketHandler } from '../../lib/net/byte-socket.ts'
+import { Counters } from '../../lib/observe/counters.ts'
 import type { ExchangeSummary } from '../../lib/observe/exchange-summary.ts'
 import { UpstreamGroup } from '../../lib/upstream/group.ts'
 import { innocentRequest, LenientServer, smugglingRequest, type HostileRequest, type Leniency } from '../support/lenient-server.ts'
@@ -44,6 +45,7 @@ export class HostileRun {
   readonly #random: SeededRandom
   readonly #clock = new VirtualClock()
   readonly #wheel: TimerWheel
+  readonly #counters = new Counters()
   readonly #engine: ParserEngine
   readonly #config: ProxyConfig
   readonly #upstreams: UpstreamGroup
@@ -71,6 +73,7 @@ export class HostileRun {
       parserEngine: engine,
       responseLimits: parserLimits(this.#config.limits, 'response'),
       wheel: this.#wheel,
+      counters: this.#counters,
       resolver: {
         lookupCached: (host) => [{ address: host, family: 4 }],
         resolve: (host) => Promise.resolve([{ address: host, family: 4 }]),
@@ -162,6 +165,7 @@ export class HostileRun {
     return {
       config: this.#config,
       wheel: this.#wheel,
+      counters: this.#counters,
       upstreams: this.#upstreams,
       parsers: makeRequestParsers(this.#engine, parserLimits(this.#config.limits, 'request')),
       exchanges: new Spares(() => new Exchange(this.#environment), sparesMax),

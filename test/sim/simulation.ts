@@ -15,6 +15,7 @@ import { BulkBuffers } from '../../lib/net/bulk-buffers.ts'
 import { Exchange } from '../../lib/exchange/exchange.ts'
 import { WriteBatch } from '../../lib/exchange/write-batch.ts'
 import type { SocketHandler } from '../../lib/net/byte-socket.ts'
+import { Counters } from '../../lib/observe/counters.ts'
 import type { ExchangeSummary } from '../../lib/observe/exchange-summary.ts'
 import type { UpstreamEnvironment } from '../../lib/upstream/environment.ts'
 import { UpstreamGroup } from '../../lib/upstream/group.ts'
@@ -38,6 +39,7 @@ export class Simulation {
   readonly summaries: ExchangeSummary[] = []
   readonly #clock = new VirtualClock()
   readonly #wheel: TimerWheel
+  readonly #counters = new Counters()
   readonly #engine: ParserEngine
   readonly #buffer: SharedReadBuffer
   readonly #config: ProxyConfig
@@ -312,6 +314,7 @@ export class Simulation {
       parserEngine: this.#engine,
       responseLimits: parserLimits(this.#config.limits, 'response'),
       wheel: this.#wheel,
+      counters: this.#counters,
       resolver: {
         lookupCached: (host) =>
           /^[0-9]/.test(host) || (this.#known.has(host) && world.random.chance(0.8)) ? [{ address: host, family: 4 }] : undefined,
@@ -350,6 +353,7 @@ export class Simulation {
     return {
       config: this.#config,
       wheel: this.#wheel,
+      counters: this.#counters,
       upstreams: this.#upstreams,
       parsers: makeRequestParsers(this.#engine, parserLimits(this.#config.limits, 'request')),
       exchanges: new Spares(() => new Exchange(this.#environment), sparesMax),
