@@ -3,6 +3,7 @@
  * one version and one owner, so nothing is checked here.
  */
 import type { ProxyOptions } from '../core/options.ts'
+import type { LiveEvent } from '../observe/live-event.ts'
 import type { Logger } from '../observe/logger.ts'
 import type { ProxyStats } from '../proxy.ts'
 
@@ -16,6 +17,9 @@ export type ToWorker =
   /** The access log was moved away. */
   | { readonly kind: 'reopen' }
   | { readonly kind: 'stats'; readonly question: number }
+  /** Somebody watches what happens, or nobody does any more. */
+  | { readonly kind: 'watch'; readonly isWatched: boolean }
+  | { readonly kind: 'log-level'; readonly level: string }
   /** Client connections of the other workers, on average. */
   | { readonly kind: 'level'; readonly connections: number }
 
@@ -27,6 +31,8 @@ export type FromWorker =
   /** Its event loop goes round. The counters are kept for when it ends without a word. */
   | { readonly kind: 'beat'; readonly stats: ProxyStats }
   | { readonly kind: 'stats'; readonly question: number; readonly stats: ProxyStats }
+  /** Something has happened; only while it is watched. */
+  | { readonly kind: 'event'; readonly event: LiveEvent }
   /** How many client connections it has. */
   | { readonly kind: 'count'; readonly connections: number }
   /** It was asked to end by somebody else, and wants to be replaced first. */

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { assert } from '../core/assert.ts'
 import { ProxyError } from '../core/errors.ts'
 import { resolveOptions, resolveSupervision, workersMax, type ProxyConfig, type ProxyOptions, type Supervision } from '../core/options.ts'
+import type { LiveEvent } from '../observe/live-event.ts'
 import { silentLogger, type Logger } from '../observe/logger.ts'
 import { addCounters, noStats, sumStats, type GroupStats } from './group-stats.ts'
 import { beatMs } from './messages.ts'
@@ -97,6 +98,8 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
   #crashesTotal = 0
   #reloadsTotal = 0
   #isLevelDue = false
+  #watcher: ((event: LiveEvent) => void) | undefined
+  #logLevel: string | undefined
   #failure: ProxyError | undefined
   /** Resolves when nothing runs any more. Rejects with ProxyError ERR_EPROXY_WORKER when the group has given up. */
   readonly ended: Promise<void>
@@ -179,6 +182,18 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
   /** Tells workers that files they write to were moved away. */
   reopen(): void {
     for (const worker of this.#workers()) worker.reopen()
+  }
+
+  /** Tells what happens in all workers, until it is called with undefined. One watcher at a time. */
+  watch(watcher: ((event: LiveEvent) => void) | undefined): void {
+    this.#watcher = watcher
+    for (const worker of this.#workers()) worker.watch(watcher !== undefined)
+  }
+
+  /** For the workers that live, and those to come. */
+  setLogLevel(level: string): void {
+    this.#logLevel = level
+    for (const worker of this.#workers()) worker.setLogLevel(level)
   }
 
   /** Asks every worker; one that does not answer in time is told of with its last known figures. */
@@ -276,6 +291,7 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
       {
         onGone: (gone) => this.#onGone(slot, gone),
         onCount: () => this.#levelSoon(),
+        onEvent: (event) => this.#watcher?.(event),
         onRetire: (retiring) => this.#onRetire(slot, retiring),
         onLog: (from, { level, fields, message }) => this.#logger[level]({ worker: from.number, workerPid: from.pid, ...fields }, message),
       },
@@ -283,6 +299,8 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
     worker.ready.then(
       () => {
         this.#logger.debug({ worker: worker.number, workerPid: worker.pid }, `worker ${worker.number} is ready`)
+        if (this.#watcher !== undefined) worker.watch(true)
+        if (this.#logLevel !== undefined) worker.setLogLevel(this.#logLevel)
         this.#levelSoon()
         this.emit('ready', worker.number, worker.pid)
       },

@@ -7,6 +7,7 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { assert } from '../core/assert.ts'
 import { ProxyError } from '../core/errors.ts'
 import { formatDuration } from '../core/units.ts'
+import type { LiveEvent } from '../observe/live-event.ts'
 import type { ProxyStats } from '../proxy.ts'
 import { LineSplitter } from './line-splitter.ts'
 import type { FromWorker, InheritedSocket, ToWorker, WorkerStart } from './messages.ts'
@@ -31,6 +32,7 @@ export interface WorkerEvents {
   onRetire(worker: WorkerProcess): void
   /** `connections` has changed. */
   onCount(worker: WorkerProcess): void
+  onEvent(event: LiveEvent): void
   onLog(worker: WorkerProcess, line: Extract<FromWorker, { kind: 'log' }>): void
 }
 
@@ -142,6 +144,14 @@ export class WorkerProcess {
     this.#tell({ kind: 'level', connections })
   }
 
+  watch(isWatched: boolean): void {
+    this.#tell({ kind: 'watch', isWatched })
+  }
+
+  setLogLevel(level: string): void {
+    this.#tell({ kind: 'log-level', level })
+  }
+
   reopen(): void {
     this.#tell({ kind: 'reopen' })
   }
@@ -223,6 +233,8 @@ export class WorkerProcess {
       case 'stats':
         this.#keep(message.stats)
         return this.#questions.get(message.question)?.(message.stats)
+      case 'event':
+        return this.#events.onEvent(message.event)
       case 'retire':
         return this.#events.onRetire(this)
       case 'log':
