@@ -5,12 +5,13 @@
  * kept for those who judge.
  */
 import type { Buffer } from 'node:buffer'
-import type { ParserEngine, ParserLimits } from '../native-free-parser/index.ts'
-import { resolveOptions, type Limits, type ProxyConfig, type ProxyOptions } from '../lib/core/options.ts'
+import type { ParserEngine } from '../native-free-parser/index.ts'
+import { resolveOptions, type ProxyConfig, type ProxyOptions } from '../lib/core/options.ts'
 import { TimerWheel } from '../lib/core/timers.ts'
 import { Spares } from '../lib/core/spares.ts'
 import { DownstreamConnection } from '../lib/downstream/connection.ts'
-import { makeRequestParsers, sparesMax, type DownstreamEnvironment } from '../lib/downstream/environment.ts'
+import type { DownstreamEnvironment } from '../lib/downstream/environment.ts'
+import { makePlainPolicy, parserLimits, sparesMax } from '../lib/policy/policy.ts'
 import { BulkBuffers } from '../lib/net/bulk-buffers.ts'
 import { Exchange } from '../lib/exchange/exchange.ts'
 import { WriteBatch } from '../lib/exchange/write-batch.ts'
@@ -319,11 +320,9 @@ export class EngineRun {
 
   #makeEnvironment(): DownstreamEnvironment {
     const environment: DownstreamEnvironment = {
-      config: this.#config,
+      policy: makePlainPolicy(this.#config, this.#group, this.#engine),
       wheel: this.#wheel,
       counters: this.#counters,
-      upstreams: this.#group,
-      parsers: makeRequestParsers(this.#engine, parserLimits(this.#config.limits, 'request')),
       exchanges: new Spares(() => new Exchange(environment), sparesMax),
       // Small pieces are buffers here, too: bodies are short, and their ways through a buffer are to be gone.
       requestBatch: new WriteBatch(new BulkBuffers(), 24),
@@ -337,19 +336,11 @@ export class EngineRun {
         this.clients.find(({ socket }) => socket.remote === summary.client)!.summaries.push(summary)
       },
       onRefusal: () => {},
+      abandon: (client) => this.#group.abandon(client),
       onConnectionClosed: ({ socket }) => void this.#closed.push(socket),
       guard: (_connection, work) => work(),
     }
     return environment
-  }
-}
-
-function parserLimits(limits: Limits, side: 'request' | 'response'): ParserLimits {
-  return {
-    ...limits,
-    startLineBytes: side === 'request' ? limits.requestLineBytes : limits.responseHeadBytes,
-    headBytes: side === 'request' ? limits.requestHeadBytes : limits.responseHeadBytes,
-    fields: side === 'request' ? limits.requestFields : limits.responseFields,
   }
 }
 

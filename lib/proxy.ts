@@ -7,14 +7,21 @@ import { EventEmitter } from 'node:events'
 import { ParserEngine, type ParserLimits } from '../native-free-parser/index.ts'
 import { desyncTable, zeroDesyncCounts, type DesyncCounts, type DesyncKind } from './core/desync.ts'
 import { ProxyError } from './core/errors.ts'
-import { parseListenAddress, resolveOptions, type Limits, type ProxyConfig, type ProxyOptions } from './core/options.ts'
+import {
+  mergeConfig,
+  parseListenAddress,
+  parseUpstreamAddress,
+  resolveOptions,
+  type Address,
+  type ProxyConfig,
+  type ProxyOptions,
+} from './core/options.ts'
 import { systemClock, TimerWheel } from './core/timers.ts'
 import { Spares } from './core/spares.ts'
 import { DownstreamConnection } from './downstream/connection.ts'
-import { makeRequestParsers, sparesMax, type DownstreamEnvironment } from './downstream/environment.ts'
+import type { DownstreamEnvironment } from './downstream/environment.ts'
 import { Listener } from './downstream/listener.ts'
 import type { Refusal } from './exchange/environment.ts'
-import { encodeLocalResponse } from './exchange/local-response.ts'
 import { Exchange, formatExchangeId } from './exchange/exchange.ts'
 import { WriteBatch } from './exchange/write-batch.ts'
 import { BulkBuffers } from './net/bulk-buffers.ts'
@@ -27,6 +34,8 @@ import { HttpDate } from './observe/http-date.ts'
 import { silentLogger, type Logger } from './observe/logger.ts'
 import { LogBudget } from './observe/log-budget.ts'
 import { EmbeddedOrigin } from './origin/embedded-origin.ts'
+import { encodeLocalResponse } from './policy/local-response.ts'
+import { checkPolicies, makePlainPolicy, makePolicy, parserLimits, sparesMax, type ListenerPolicy } from './policy/policy.ts'
 import type { UpstreamConnection, UseOfConnection } from './upstream/connection.ts'
 import type { UpstreamEnvironment } from './upstream/environment.ts'
 import { UpstreamGroup, type UpstreamStats } from './upstream/group.ts'
@@ -93,7 +102,22 @@ export interface ProxyStats {
   /** Heads that are incomplete at this moment. */
   readonly parserSlots: number
   readonly parserMemoryBytes: number
+  /** By the name of the server; where groups have names, by `group/server`. */
   readonly upstreams: Readonly<Record<string, UpstreamStats>>
+  readonly reloadsTotal: number
+}
+
+/** A group of servers, and what it is given. */
+interface Group {
+  readonly group: UpstreamGroup
+  readonly environment: UpstreamEnvironment & { config: ProxyConfig; responseLimits: ParserLimits }
+}
+
+type ListenerEnvironment = DownstreamEnvironment & {
+  readonly address: string
+  policy: ListenerPolicy
+  isDraining: boolean
+  closesIdle: boolean
 }
 
 /** Parser slots for upstream connections beyond those of clients: spare and racing connects. */
@@ -104,14 +128,14 @@ export function createProxy(options: CreateProxyOptions = {}): Proxy {
 }
 
 export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable {
-  readonly #config: ProxyConfig
+  #config: ProxyConfig
   readonly #logger: Logger
   readonly #wheel: TimerWheel
   readonly #engine: ParserEngine
   readonly #resolver: Resolver
   readonly #bulk = new BulkBuffers()
   readonly #read: ReadOptions
-  readonly #upstreamEnvironment: UpstreamEnvironment
+  readonly #slots: number
   readonly #listeners: Listener[] = []
   readonly #connections = new Set<DownstreamConnection>()
   readonly #date: HttpDate
@@ -120,8 +144,14 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   readonly #failures: LogBudget
   readonly #desyncs: LogBudget
   readonly #hints: LogBudget
-  #environment: (DownstreamEnvironment & { isDraining: boolean; closesIdle: boolean }) | undefined
-  #upstreams: UpstreamGroup | undefined
+  /** One for each socket that listens, or did: connections that came through it have it for life. */
+  readonly #environments: ListenerEnvironment[] = []
+  readonly #groups = new Map<string, Group>()
+  /** Groups that are not configured any more, and may have exchanges yet. */
+  readonly #leaving = new Set<UpstreamGroup>()
+  #isStarted = false
+  readonly #requestBatch: WriteBatch
+  readonly #responseBatch: WriteBatch
   #origin: EmbeddedOrigin | undefined
   #isDraining = false
   #closing: Promise<void> | undefined
@@ -132,6 +162,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   #exchangesTotal = 0
   #refusedTotal = 0
   #faultsTotal = 0
+  #reloadsTotal = 0
   readonly #desyncCounts = zeroDesyncCounts()
   readonly #counters = new Counters()
   /** Prefix of request ids. */
@@ -142,10 +173,13 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   constructor({ logger = silentLogger, ...options }: CreateProxyOptions) {
     super()
     this.#config = resolveOptions(options, `eproxy-${randomBytes(4).toString('hex')}`)
-    const { limits, timeouts, pool, upstreams } = this.#config
+    const { limits, timeouts } = this.#config
     this.#logger = logger
     this.#wheel = new TimerWheel(systemClock, { onLag: (ms) => this.#onLag(ms), onFault: (error) => this.#onFault(error) })
-    this.#engine = new ParserEngine({ slots: limits.connections + Math.max(1, upstreams.length) * pool.connections + extraSlots })
+    this.#slots = countSlots(this.#config)
+    this.#engine = new ParserEngine({ slots: this.#slots })
+    this.#requestBatch = new WriteBatch(this.#bulk)
+    this.#responseBatch = new WriteBatch(this.#bulk)
     this.#resolver = new Resolver({
       timeoutMs: timeouts.dns,
       ttlMinMs: timeouts.dnsTtlMin,
@@ -166,19 +200,6 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
         this.#onFault(error)
         this.#giveUp(handler)
       },
-    }
-    this.#upstreamEnvironment = {
-      config: this.#config,
-      parserEngine: this.#engine,
-      responseLimits: parserLimits(limits, 'response'),
-      wheel: this.#wheel,
-      resolver: this.#resolver,
-      counters: this.#counters,
-      random: Math.random,
-      connect: (address, handler) => connectSocket(address, this.#config.socketAccess === 'handles', this.#read, () => handler),
-      onDesync: (connection, kind, bytes) => this.#onDesync(connection, kind, bytes),
-      onQuarantine: (server, isQuarantined) => this.#onQuarantine(server, isQuarantined),
-      onFault: (error) => this.#onFault(error),
     }
   }
 
@@ -202,7 +223,8 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       deadlines: this.#wheel.size,
       parserSlots: this.#engine.slotsInUse,
       parserMemoryBytes: this.#engine.memoryBytes,
-      upstreams: this.#upstreams?.stats ?? {},
+      upstreams: Object.fromEntries([...this.#groups].flatMap(([name, { group }]) => prefixNames(name, group.stats))),
+      reloadsTotal: this.#reloadsTotal,
     })
   }
 
@@ -215,9 +237,11 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     const wanted = parseListenAddress(address)
     if (this.#isDraining) throw new ProxyError('ERR_EPROXY_STATE', 'the proxy is closing')
     await this.#startUpstreams()
+    const environment = this.#makeEnvironment(address)
     const listener = new Listener(
+      address,
       this.#config.socketAccess === 'handles',
-      (accepted) => this.#onConnection(accepted),
+      (accepted) => this.#onConnection(accepted, environment),
       (error) => this.#onListenerError(error),
     )
     await listener.listen(wanted, signal, fd)
@@ -226,6 +250,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       throw new ProxyError('ERR_EPROXY_STATE', 'the proxy was closed while it began to listen')
     }
     this.#listeners.push(listener)
+    this.#environments.push(environment)
     signal?.addEventListener('abort', () => void this.close(), { once: true })
     this.emit('listening', listener.address)
     return { address: listener.address }
@@ -248,6 +273,44 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   /** Tells how many client connections there are, after each that comes or goes. One watcher at a time. */
   watchConnections(watcher: (connections: number) => void): void {
     this.#connectionsWatcher = watcher
+  }
+
+  /**
+   * Takes another configuration, for exchanges that begin from now on: connections, tunnels and running exchanges stay, and so does
+   * what is known of servers that are in both. Sockets are for the caller to add (`listen`) and take away (`unlisten`). Throws ProxyError
+   * ERR_EPROXY_OPTION, and changes nothing then, when the options are wrong or need a new process.
+   */
+  reload({ logger: _logger, ...options }: CreateProxyOptions): void {
+    if (this.#isDraining) throw new ProxyError('ERR_EPROXY_STATE', 'the proxy is closing')
+    const config = resolveOptions(options, this.#config.via)
+    const isPlain = (candidate: ProxyConfig): boolean => candidate.service === undefined
+    if (isPlain(config) !== isPlain(this.#config) || (isPlain(config) && config.upstreams.length === 0) !== (this.#origin !== undefined))
+      throw new ProxyError(
+        'ERR_EPROXY_OPTION',
+        'a proxy with routes cannot become one without, nor one with an embedded origin: it takes a restart',
+      )
+    if (config.socketAccess !== this.#config.socketAccess)
+      throw new ProxyError('ERR_EPROXY_OPTION', 'socketAccess takes a restart to change')
+    if (countSlots(config) > this.#slots)
+      throw new ProxyError(
+        'ERR_EPROXY_OPTION',
+        `limits.connections and the pools need ${countSlots(config)} parsers, of which this process has ${this.#slots}: it takes a restart`,
+      )
+    const groups = planGroups(config, config.upstreams)
+    checkPolicies(config)
+    this.#config = config
+    if (this.#isStarted && this.#origin === undefined) this.#updateGroups(groups)
+    for (const environment of this.#environments) environment.policy = this.#makePolicy(environment.address)
+    this.#reloadsTotal++
+  }
+
+  /** Stops listening on an address that `listen` was given. Connections that came through it stay. False when there was none. */
+  unlisten(address: string): boolean {
+    const listener = this.#listeners.find(({ wanted }) => wanted === address)
+    if (listener === undefined) return false
+    this.#listeners.splice(this.#listeners.indexOf(listener), 1)
+    listener.close()
+    return true
   }
 
   /** Accepts no more, lets running exchanges finish for `graceMs`, then ends what is left. Resolves when nothing is open. */
@@ -293,15 +356,15 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
 
   #stopAccepting(): void {
     this.#isDraining = true
-    if (this.#environment !== undefined) this.#environment.isDraining = true
+    for (const environment of this.#environments) environment.isDraining = true
     for (const listener of this.#listeners) listener.close()
   }
 
   /** From here on every connection ends with the exchange that is on. */
   #closeIdle(): void {
     if (this.#isClosed) return
-    if (this.#environment !== undefined) this.#environment.closesIdle = true
-    this.#upstreams?.close()
+    for (const environment of this.#environments) environment.closesIdle = true
+    for (const { group } of this.#groups.values()) group.close()
     for (const connection of [...this.#connections]) connection.closeIfIdle()
   }
 
@@ -309,7 +372,8 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     if (this.#isClosed) return
     this.#isClosed = true
     this.#onDrained?.()
-    this.#upstreams?.destroy()
+    for (const { group } of this.#groups.values()) group.destroy()
+    for (const group of this.#leaving) group.destroy()
     this.#origin?.destroy()
     this.#resolver.close()
     this.#wheel.stop()
@@ -318,26 +382,77 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
 
   /** With no upstream named, the embedded origin is one: reached over a real socket, like any other. */
   async #startUpstreams(): Promise<void> {
-    if (this.#upstreams !== undefined) return
-    let addresses = this.#config.upstreams
-    if (addresses.length === 0) {
-      const origin = (this.#origin ??= new EmbeddedOrigin())
-      addresses = [await origin.listen()]
-      if (this.#isDraining) return origin.destroy()
+    if (this.#isStarted) return
+    const { service, upstreams } = this.#config
+    if (service !== undefined || upstreams.length > 0) {
+      this.#isStarted = true
+      return this.#updateGroups(planGroups(this.#config, upstreams))
     }
-    // Two calls of listen() may come here together; the first one to arrive builds the group.
-    if (this.#upstreams !== undefined) return
-    const upstreams = new UpstreamGroup(addresses, this.#upstreamEnvironment)
-    this.#upstreams = upstreams
-    this.#environment = {
-      config: this.#config,
+    const origin = (this.#origin ??= new EmbeddedOrigin())
+    const address = await origin.listen()
+    if (this.#isDraining) return origin.destroy()
+    // Two calls of listen() may come here together; the first one to arrive makes the group.
+    if (this.#isStarted) return
+    this.#isStarted = true
+    this.#updateGroups(planGroups(this.#config, [address]))
+  }
+
+  /** Makes the groups of the configuration, or changes those that there are: what they know of their servers stays. */
+  #updateGroups(wanted: GroupPlans): void {
+    for (const [name, { config, servers }] of wanted) {
+      const present = this.#groups.get(name)
+      if (present === undefined) {
+        const environment = this.#makeUpstreamEnvironment(config)
+        this.#groups.set(name, { environment, group: new UpstreamGroup(servers, environment) })
+        continue
+      }
+      present.environment.config = config
+      present.environment.responseLimits = parserLimits(config.limits, 'response')
+      present.group.update(servers)
+    }
+    for (const group of this.#leaving) if (group.isEmpty) this.#leaving.delete(group)
+    for (const [name, { group }] of this.#groups) {
+      if (wanted.has(name)) continue
+      this.#groups.delete(name)
+      // Exchanges that run in it may end in it.
+      group.close()
+      this.#leaving.add(group)
+    }
+  }
+
+  #makeUpstreamEnvironment(config: ProxyConfig): Group['environment'] {
+    return {
+      config,
+      parserEngine: this.#engine,
+      responseLimits: parserLimits(config.limits, 'response'),
       wheel: this.#wheel,
       counters: this.#counters,
-      upstreams,
-      parsers: makeRequestParsers(this.#engine, parserLimits(this.#config.limits, 'request')),
-      exchanges: new Spares(() => new Exchange(this.#environment!), sparesMax),
-      requestBatch: new WriteBatch(this.#bulk),
-      responseBatch: new WriteBatch(this.#bulk),
+      resolver: this.#resolver,
+      random: Math.random,
+      connect: (address, handler) => connectSocket(address, this.#config.socketAccess === 'handles', this.#read, () => handler),
+      onDesync: (connection, kind, bytes) => this.#onDesync(connection, kind, bytes),
+      onQuarantine: (server, isQuarantined) => this.#onQuarantine(server, isQuarantined),
+      onFault: (error) => this.#onFault(error),
+    }
+  }
+
+  #makePolicy(address: string): ListenerPolicy {
+    const { service } = this.#config
+    if (service === undefined) return makePlainPolicy(this.#config, this.#groups.get('')!.group, this.#engine)
+    const listener = service.listeners.find((row) => row.address === address)
+    const groups = new Map([...this.#groups].map(([name, { group }]) => [name, group]))
+    return makePolicy(this.#config, service, listener, groups, this.#engine)
+  }
+
+  #makeEnvironment(address: string): ListenerEnvironment {
+    const environment: ListenerEnvironment = {
+      address,
+      policy: this.#makePolicy(address),
+      wheel: this.#wheel,
+      counters: this.#counters,
+      exchanges: new Spares(() => new Exchange(environment), sparesMax),
+      requestBatch: this.#requestBatch,
+      responseBatch: this.#responseBatch,
       instance: this.#instance,
       // A plain field, not a getter: V8 keeps an object literal with an accessor as a hash table, and this one is read all the time.
       isDraining: false,
@@ -350,6 +465,10 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
         if (this.listenerCount('exchange') > 0) this.#tell(() => this.emit('exchange', exchange.summarize()))
       },
       onRefusal: (refusal) => this.#onRefusal(refusal),
+      abandon: (client) => {
+        for (const { group } of this.#groups.values()) group.abandon(client)
+        for (const group of this.#leaving) group.abandon(client)
+      },
       onConnectionClosed: (connection) => this.#onConnectionClosed(connection),
       guard: (connection, work) => {
         try {
@@ -360,11 +479,11 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
         }
       },
     }
+    return environment
   }
 
-  #onConnection(accepted: Accepted): void {
+  #onConnection(accepted: Accepted, environment: ListenerEnvironment): void {
     systemClock.refresh()
-    const environment = this.#environment!
     if (this.#connections.size >= this.#config.limits.connections) return this.#refuseConnection(accepted)
     this.#connectionsTotal++
     this.#counters.countConnection('client', 'accepted')
@@ -506,17 +625,30 @@ const silentHandler: SocketHandler = {
   onFault: () => {},
 }
 
-function parserLimits(limits: Limits, side: 'request' | 'response'): ParserLimits {
-  return Object.freeze({
-    startLineBytes: side === 'request' ? limits.requestLineBytes : limits.responseHeadBytes,
-    headBytes: side === 'request' ? limits.requestHeadBytes : limits.responseHeadBytes,
-    fields: side === 'request' ? limits.requestFields : limits.responseFields,
-    chunkSizeDigits: limits.chunkSizeDigits,
-    chunkExtensionBytes: limits.chunkExtensionBytes,
-    messageExtensionBytes: limits.messageExtensionBytes,
-    trailerFields: limits.trailerFields,
-    trailerBytes: limits.trailerBytes,
-    interimResponses: limits.interimResponses,
-    interimBytes: limits.interimBytes,
-  })
+/** What the groups of a configuration are to be, before any of them is touched. By name; '' is the name of the one that has none. */
+type GroupPlans = ReadonlyMap<string, { readonly config: ProxyConfig; readonly servers: readonly Address[] }>
+
+/** Throws ProxyError ERR_EPROXY_OPTION. `addresses`: the servers of a configuration without named groups. */
+function planGroups(config: ProxyConfig, addresses: readonly Address[]): GroupPlans {
+  if (config.service === undefined) return new Map([['', { config, servers: addresses }]])
+  return new Map(
+    Object.entries(config.service.groups).map(([name, options]) => [
+      name,
+      { config: mergeConfig(config, options), servers: options.servers.map(({ address }) => parseUpstreamAddress(address)) },
+    ]),
+  )
+}
+
+function countSlots({ limits, pool, service, upstreams }: ProxyConfig): number {
+  if (service === undefined) return limits.connections + Math.max(1, upstreams.length) * pool.connections + extraSlots
+  // Servers come and go when the configuration is read again.
+  const servers = Object.values(service.groups).reduce(
+    (sum, group) => sum + group.servers.length * (group.pool?.connections ?? pool.connections),
+    0,
+  )
+  return limits.connections + 2 * servers + extraSlots
+}
+
+function prefixNames<T>(group: string, servers: Readonly<Record<string, T>>): readonly (readonly [string, T])[] {
+  return Object.entries(servers).map(([name, stats]) => [group === '' ? name : `${group}/${name}`, stats])
 }

@@ -5,6 +5,7 @@
 import { AccessLog, formatAccessLine } from '../../lib/observe/access-log.ts'
 import type { ExchangeSummary } from '../../lib/observe/exchange-summary.ts'
 import { Deadline, systemClock, TimerWheel } from '../../lib/core/timers.ts'
+import { NetworkSet } from '../../lib/route/networks.ts'
 import { createParser, encodeRequestHead, encodeResponseHead, ParserEngine } from '../../native-free-parser/index.ts'
 import { workloadTable } from '../e2e/workloads.ts'
 import { PoolStage } from './pool-stage.ts'
@@ -38,6 +39,7 @@ export function makeCases(stack: DisposableStackLike): readonly MicroCase[] {
     { name: 'encode: response head, 4 fields', run: encodeResponse(response) },
     ...poolCases(),
     ...timerCases(stack),
+    ...networkCases(),
     { name: 'access log: format a line', run: () => formatAccessLine(summary) },
     { name: 'access log: format, buffer and write', run: writeLine(stack), operationsMax: 200 },
   ]
@@ -128,6 +130,17 @@ function timerCases(stack: DisposableStackLike): readonly MicroCase[] {
         return wheel.size
       },
     },
+  ]
+}
+
+function networkCases(): readonly MicroCase[] {
+  const set = new NetworkSet([
+    ...Array.from({ length: 500 }, (_, index) => `10.${index >> 1}.${(index & 1) * 128}.0/24`),
+    ...Array.from({ length: 500 }, (_, index) => `2001:db8:${(index * 2).toString(16)}::/48`),
+  ])
+  return [
+    { name: 'networks: an IPv4 address among 1000', run: () => set.has('10.201.128.77') },
+    { name: 'networks: an IPv6 address among 1000', run: () => set.has('2001:db8:2ff:1:20c:29ff:fe12:3456') },
   ]
 }
 

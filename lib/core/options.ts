@@ -5,6 +5,7 @@
  */
 import { isIPv6 } from 'node:net'
 import { ProxyError } from './errors.ts'
+import type { ServiceOptions } from './service-options.ts'
 
 export interface NumberRow {
   /** Value when the user gives none, in the row's unit. */
@@ -135,6 +136,8 @@ export interface ProxyConfig {
   readonly forwarded: ForwardedMode
   readonly halfClosedClients: HalfClosedClients
   readonly socketAccess: SocketAccess
+  /** Undefined: every listener takes every request to `upstreams`. */
+  readonly service: ServiceOptions | undefined
 }
 
 /** What a user of the library gives. Milliseconds and bytes; addresses as on the command line. */
@@ -164,6 +167,8 @@ export interface ProxyOptions {
    * what it takes; 'streams' by the public interface of net.Socket alone.
    */
   socketAccess?: SocketAccess
+  /** Listeners, routes, groups of servers and more; `upstreams` is empty then. */
+  service?: ServiceOptions | undefined
 }
 
 type Rows = Record<string, Pick<NumberRow, 'default' | 'min' | 'max'>>
@@ -172,11 +177,12 @@ function resolveNumbers<R extends Rows>(
   table: R,
   given: Partial<Record<keyof R & string, number>> | undefined,
   place: string,
+  base?: Readonly<Record<keyof R & string, number>>,
 ): Record<keyof R & string, number> {
   const result: Record<string, number> = {}
   if (given !== undefined && (typeof given !== 'object' || Array.isArray(given)))
     throw optionError(`${place} must be an object of numbers, not ${String(given)}`)
-  for (const [name, row] of Object.entries(table)) result[name] = row.default
+  for (const [name, row] of Object.entries(table)) result[name] = base?.[name] ?? row.default
   for (const [name, value] of Object.entries(given ?? {})) {
     if (value === undefined) continue
     const row = Object.hasOwn(table, name) ? table[name] : undefined
@@ -206,6 +212,7 @@ const optionNames = [
   'forwarded',
   'halfClosedClients',
   'socketAccess',
+  'service',
 ] as const satisfies readonly (keyof ProxyOptions)[]
 /** RFC 9110 section 7.6.3: received-by is a pseudonym (token) or host[:port]. */
 const viaPattern = /^(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?::[0-9]+)?)?$/
@@ -234,6 +241,8 @@ export function resolveOptions(given: ProxyOptions, via: string): ProxyConfig {
   const reuseAfterBody = given.reuseAfterBody ?? 'same-client'
   if (!['same-client', 'anyone'].includes(reuseAfterBody))
     throw optionError(`reuseAfterBody must be same-client or anyone, not ${String(reuseAfterBody)}`)
+  if (given.service !== undefined && upstreams.length > 0)
+    throw optionError('upstreams and service exclude each other: servers stand in service.groups')
   return Object.freeze({
     upstreams: Object.freeze(upstreams.map(parseUpstreamAddress)),
     timeouts: resolveNumbers(timeoutTable, given.timeouts, 'timeouts'),
@@ -245,6 +254,28 @@ export function resolveOptions(given: ProxyOptions, via: string): ProxyConfig {
     forwarded,
     halfClosedClients,
     socketAccess,
+    service: given.service,
+  })
+}
+
+/** What one listener, route or group of servers has of its own. */
+export type ConfigChanges = {
+  readonly timeouts?: Partial<Timeouts> | undefined
+  readonly limits?: Partial<Limits> | undefined
+  readonly pool?: Partial<PoolLimits> | undefined
+  readonly desync?: Partial<DesyncLimits> | undefined
+  readonly forwarded?: ForwardedMode | undefined
+}
+
+/** The configuration with some of its values changed. Throws ProxyError ERR_EPROXY_OPTION. */
+export function mergeConfig(config: ProxyConfig, { timeouts, limits, pool, desync, forwarded }: ConfigChanges): ProxyConfig {
+  return Object.freeze({
+    ...config,
+    timeouts: resolveNumbers(timeoutTable, timeouts, 'timeouts', config.timeouts),
+    limits: resolveNumbers(limitTable, limits, 'limits', config.limits),
+    pool: resolveNumbers(poolTable, pool, 'pool', config.pool),
+    desync: resolveNumbers(desyncLimitTable, desync, 'desync', config.desync),
+    forwarded: forwarded ?? config.forwarded,
   })
 }
 

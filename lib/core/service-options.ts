@@ -24,8 +24,17 @@ export interface ListenerOptions {
   readonly timeouts?: Partial<Timeouts>
   readonly limits?: Partial<Limits>
   readonly forwarded?: ForwardedMode
-  /** Networks in CIDR notation whose X-Forwarded-* and Forwarded fields are believed. */
+  /** Networks in CIDR notation, or `unix` for peers on a unix socket, whose X-Forwarded-* and Forwarded fields are believed. */
   readonly trustedProxies: readonly string[]
+  readonly requestId?: RequestIdOptions
+  /** W3C traceparent: passed when it is valid, made otherwise. Not there, or false: left as it comes. */
+  readonly traceparent?: boolean
+  /** What becomes of Server in responses: 'pass' (also when it is not there), 'remove', or another text that takes its place. */
+  readonly serverField?: string
+  /** Response fields that protect browsers, on all routes that do not say otherwise. */
+  readonly securityFields?: SecurityFieldOptions
+  /** By rule id, for the rules where a looser action is safe. What a route says of a rule goes before this. */
+  readonly rules?: RuleActions
   /** Names of routes; none: all. */
   readonly routes?: readonly string[]
   readonly rateLimits: readonly string[]
@@ -34,6 +43,30 @@ export interface ListenerOptions {
   /** Bytes of a request body, 0 = no limit; 413. */
   readonly requestBodyBytes: number
 }
+
+/** An id for each request: sent to the upstream and back to the client, and the `id` in the log. */
+export interface RequestIdOptions {
+  /** Of the field. */
+  readonly name: string
+  /** Whose id is taken over when it is a sane one. Otherwise one is made. */
+  readonly accept: 'trusted' | 'always' | 'never'
+}
+
+/** Fields that a response gets when the origin has not set them. '' or false: not this one. */
+export interface SecurityFieldOptions {
+  /** X-Content-Type-Options: nosniff. */
+  readonly contentTypeOptions: boolean
+  readonly referrerPolicy: string
+  /** X-Frame-Options. */
+  readonly frameOptions: '' | 'DENY' | 'SAMEORIGIN'
+  /** Sources for `frame-ancestors` in a Content-Security-Policy, such as `'none'` or `'self' https://partner.example`. */
+  readonly frameAncestors: string
+  /** Strict-Transport-Security; only when the request came over TLS. */
+  readonly strictTransportSecurity: string
+}
+
+/** What happens when a message breaks a rule: it is refused, or goes on and is counted and logged. */
+export type RuleActions = Readonly<Record<string, 'reject' | 'warn'>>
 
 /** How a value is compared: exactly one member. */
 export type ValueMatch =
@@ -59,8 +92,8 @@ export interface RouteOptions {
   readonly rewrite?: { readonly prefix: string }
   readonly requestHeaders: FieldEdits
   readonly responseHeaders: FieldEdits
-  /** Response fields that protect browsers; the listener's profile decides when it is not given. */
-  readonly securityHeaders?: boolean
+  /** Response fields that protect browsers: none, or these instead of what the listener says. Not there: what the listener says. */
+  readonly securityFields?: false | SecurityFieldOptions
   /** Only the timers of one exchange and its upstream: not those of the client's connection. */
   readonly timeouts?: Partial<Timeouts>
   readonly requestBodyBytes?: number
@@ -71,7 +104,7 @@ export interface RouteOptions {
   readonly deny: readonly string[]
   readonly mirror?: { readonly group: string; /** From 0 to 1. */ readonly share: number }
   /** By rule id, for the rules where a looser action is safe. */
-  readonly rules: Readonly<Record<string, 'reject' | 'warn'>>
+  readonly rules: RuleActions
 }
 
 export type RouteAction =
@@ -83,7 +116,10 @@ export type RouteAction =
     }
   | { readonly kind: 'answer'; readonly status: number; readonly contentType: string; readonly body: string }
 
-/** Applied in this order: remove, set (replaces what is there), add. */
+/**
+ * Applied in this order: remove, set (replaces what is there), add. A value may hold {client_ip}, {client_port}, {host}, {request_id},
+ * {route}, {upstream} (the name of the group) and {scheme}.
+ */
 export interface FieldEdits {
   readonly remove: readonly string[]
   readonly set: Readonly<Record<string, string>>

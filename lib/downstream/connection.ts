@@ -6,6 +6,8 @@
 import { ParseError, ParserState, type MessageParser } from '../../native-free-parser/index.ts'
 import type { MessageHandler, RequestHead, TrailerSection } from '../../native-free-parser/index.ts'
 import { contradiction } from '../core/assert.ts'
+import type { ProxyConfig } from '../core/options.ts'
+import type { Spares } from '../core/spares.ts'
 import { Deadline, type DeadlineOwner } from '../core/timers.ts'
 import type { AfterExchange, ClientSide } from '../exchange/client-side.ts'
 import { ExchangeState, type Exchange } from '../exchange/exchange.ts'
@@ -55,6 +57,8 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
   /** Of the exchange that is on: an idle connection has neither. */
   #parser: MessageParser<'request'> | undefined
   #exchange: Exchange | undefined
+  /** Where the parser came from, and goes back to. */
+  #parsers: Spares<MessageParser<'request'>>
   readonly #readDeadline: Deadline = new Deadline(this)
   #writeDeadline: Deadline | undefined
   #rateDeadline: Deadline | undefined
@@ -82,11 +86,17 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
     this.socket = socket
     this.hold = new Hold(socket)
     this.#environment = environment
-    environment.wheel.arm(this.#readDeadline, 'firstByte', environment.config.timeouts.firstByte)
+    const { config, parsers } = environment.policy
+    this.#parsers = parsers
+    environment.wheel.arm(this.#readDeadline, 'firstByte', config.timeouts.firstByte)
   }
 
   get state(): ConnectionState {
     return this.#state
+  }
+
+  get #config(): ProxyConfig {
+    return this.#environment.policy.config
   }
 
   /** Stops when it is between two requests. */
@@ -114,7 +124,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
         return this.#exchange!.onClientTunnelData(bytes, start, end)
       case ConnectionState.LINGERING:
         this.#lingerBytes += end - start
-        if (this.#lingerBytes > this.#environment.config.limits.lingerBytes) this.#destroy()
+        if (this.#lingerBytes > this.#config.limits.lingerBytes) this.#destroy()
     }
   }
 
@@ -126,14 +136,14 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
         // The client has seen our FIN or has nothing more to say: all that was written is acknowledged or on its way.
         return this.#finishLingering()
       case ConnectionState.IDLE:
-        if (this.#ahead === undefined || this.#environment.config.halfClosedClients === 'abort') return this.#linger()
+        if (this.#ahead === undefined || this.#config.halfClosedClients === 'abort') return this.#linger()
         // There are requests to serve yet, which came before the end.
         this.hasEnded = true
         return
       case ConnectionState.BUSY:
         this.hasEnded = true
         if (!this.#exchange!.isRequestComplete) return this.#refuseIncomplete()
-        if (this.#environment.config.halfClosedClients === 'abort') return this.#abort(undefined)
+        if (this.#config.halfClosedClients === 'abort') return this.#abort(undefined)
     }
   }
 
@@ -171,7 +181,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
     if (!flushed) {
       this.#unsentBytes = this.socket.unsentBytes
       this.#writeDeadline ??= new Deadline(this)
-      this.#environment.wheel.arm(this.#writeDeadline, 'clientWriteIdle', this.#environment.config.timeouts.clientWriteIdle)
+      this.#environment.wheel.arm(this.#writeDeadline, 'clientWriteIdle', this.#config.timeouts.clientWriteIdle)
     }
     return flushed
   }
@@ -209,7 +219,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
     this.#to(ConnectionState.IDLE)
     this.hold.free(HoldReason.NO_SINK)
     this.hold.free(HoldReason.SINK_FULL)
-    wheel.arm(this.#readDeadline, 'keepAlive', this.#environment.config.timeouts.keepAlive)
+    wheel.arm(this.#readDeadline, 'keepAlive', this.#config.timeouts.keepAlive)
     // Inside #work the loop goes on by itself.
     if (this.#isWorking) return
     this.#workAhead()
@@ -219,7 +229,8 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
   // DeadlineOwner
 
   onDeadline(deadline: Deadline): void {
-    const { wheel, config } = this.#environment
+    const { wheel } = this.#environment
+    const config = this.#config
     switch (deadline.phase) {
       case 'firstByte':
         // An exchange of which nothing came: it has its line in the log, like any other.
@@ -332,8 +343,9 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
     this.#bodyBytes = 0
     this.#bodyMs = 0
     this.#bodyCheckedAt = 0
-    const { exchanges, parsers } = this.#environment
-    this.#parser = parsers.take()
+    const { exchanges, policy } = this.#environment
+    this.#parsers = policy.parsers
+    this.#parser = this.#parsers.take()
     this.#parser.attach(this)
     this.#exchange = exchanges.take()
     this.#exchange.begin(this)
@@ -343,7 +355,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
   /** Bounds what one client gets done before others have a turn, and what is buffered for one that does not read. */
   #mayBegin(): boolean {
     if (this.socket.unsentBytes > 0) return false
-    if (this.#turnMessages < this.#environment.config.limits.turnMessages) {
+    if (this.#turnMessages < this.#config.limits.turnMessages) {
       this.#turnMessages++
       return true
     }
@@ -385,7 +397,8 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
 
   /** The message goes on in a later read. */
   #armRead(): void {
-    const { wheel, config } = this.#environment
+    const { wheel } = this.#environment
+    const config = this.#config
     switch (this.#parser!.state) {
       case ParserState.IDLE:
       case ParserState.HEAD:
@@ -400,7 +413,8 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
   }
 
   #armBody(): void {
-    const { wheel, config } = this.#environment
+    const { wheel } = this.#environment
+    const config = this.#config
     wheel.arm(this.#readDeadline, 'requestBodyIdle', config.timeouts.requestBodyIdle)
     if (config.limits.minRate === 0 || this.#bodyCheckedAt !== 0) return
     this.#bodyCheckedAt = wheel.clock.now()
@@ -410,7 +424,8 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
 
   /** The average rate since the body began, not counting the time in which we did not read. */
   #checkRate(deadline: Deadline): void {
-    const { wheel, config } = this.#environment
+    const { wheel } = this.#environment
+    const config = this.#config
     const now = wheel.clock.now()
     if (!this.hold.isHeld) this.#bodyMs += now - this.#bodyCheckedAt
     this.#bodyCheckedAt = now
@@ -442,7 +457,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
     this.#parser = undefined
     if (parser.state !== ParserState.COMPLETE || parser.isExecuting) return parser.dispose()
     parser.resume()
-    this.#environment.parsers.give(parser)
+    this.#parsers.give(parser)
   }
 
   /** Sends FIN behind what was written, and reads on for a while. */
@@ -462,7 +477,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
   }
 
   #armLinger(): void {
-    this.#environment.wheel.arm(this.#readDeadline, 'linger', this.#environment.config.timeouts.linger)
+    this.#environment.wheel.arm(this.#readDeadline, 'linger', this.#config.timeouts.linger)
   }
 
   /** Both sides have sent FIN. The socket closes by itself when the kernel has taken all; a client that does not read is timed. */
@@ -485,7 +500,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
     if (this.#writeDeadline !== undefined) wheel.remove(this.#writeDeadline)
     if (this.#rateDeadline !== undefined) wheel.remove(this.#rateDeadline)
     this.#ahead = undefined
-    if (this.hasReserved) this.#environment.upstreams.abandon(this)
+    if (this.hasReserved) this.#environment.abandon(this)
     // What is lost on the way must not look whole.
     if (withReset || this.socket.unsentBytes > 0) this.socket.reset()
     else this.socket.destroy()

@@ -16,15 +16,18 @@ interface FdServer {
 
 export class Listener {
   readonly #server: net.Server
+  /** As it was asked for. */
+  readonly wanted: string
   #address = ''
 
   /**
    * `onAccepted` gets connections from which nothing was read yet: handles where they are wished and to be had, otherwise sockets. `onError`
    * gets what happens while listening, such as EMFILE.
    */
-  constructor(usesHandles: boolean, onAccepted: (accepted: Accepted) => void, onError: (error: Error) => void) {
+  constructor(wanted: string, usesHandles: boolean, onAccepted: (accepted: Accepted) => void, onError: (error: Error) => void) {
     const server = net.createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, onAccepted)
     this.#server = server
+    this.wanted = wanted
     server.on('error', (error) => {
       if (server.listening) onError(error)
     })

@@ -1,16 +1,15 @@
 /** What an exchange is given, and what it reports to. */
-import type { ProxyConfig } from '../core/options.ts'
 import type { TimerWheel } from '../core/timers.ts'
 import type { Counters } from '../observe/counters.ts'
 import type { ExchangeSummary } from '../observe/exchange-summary.ts'
-import type { UpstreamGroup } from '../upstream/group.ts'
+import type { ListenerPolicy } from '../policy/policy.ts'
 import type { WriteBatch } from './write-batch.ts'
 
 export interface ExchangeEnvironment {
-  readonly config: ProxyConfig
+  /** Of the listener. Another one takes its place when the configuration is read again. */
+  readonly policy: ListenerPolicy
   readonly wheel: TimerWheel
   readonly counters: Counters
-  readonly upstreams: UpstreamGroup
   /** Shared by all exchanges: a batch never outlives one read. */
   readonly requestBatch: WriteBatch
   readonly responseBatch: WriteBatch

@@ -7,17 +7,19 @@ import { BodyKind, encodeTrailers, FieldKind, lastChunk, ParseError } from '../.
 import type { RequestHead, ResponseContext, ResponseHead, RuleId, TrailerSection } from '../../native-free-parser/index.ts'
 import { assert, contradiction } from '../core/assert.ts'
 import { errorTable, type ExchangeErrorCode, type ProxyError } from '../core/errors.ts'
+import type { ProxyConfig } from '../core/options.ts'
 import { Deadline, type DeadlineOwner } from '../core/timers.ts'
 import { HoldReason } from '../net/hold.ts'
-import type { Counters } from '../observe/counters.ts'
+import { noRoute, type Counters } from '../observe/counters.ts'
 import type { ExchangeSummary } from '../observe/exchange-summary.ts'
+import { encodeLocalResponse, type LocalResponse } from '../policy/local-response.ts'
 import type { ConnectionUser, UpstreamConnection, UpstreamLoss } from '../upstream/connection.ts'
+import type { UpstreamGroup } from '../upstream/group.ts'
 import { Waiter, type Pool } from '../upstream/pool.ts'
 import { nobody, type AfterExchange, type ClientSide } from './client-side.ts'
 import type { ExchangeEnvironment } from './environment.ts'
 import { forwardRequest, isIdempotent, readMaxForwards, readUpgrade, refuseLoop, type ForwardOptions } from './forward-request.ts'
 import { forwardFinal, forwardInterim, responseFraming, type ResponseFraming } from './forward-response.ts'
-import { encodeLocalResponse, type LocalResponse } from './local-response.ts'
 import { settle, type RequestHalf, type ResponseHalf } from './settle.ts'
 import { Tunnel } from './tunnel.ts'
 
@@ -81,6 +83,9 @@ function responseContext(toHead: boolean, offered: readonly string[]): ResponseC
 export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #client: ClientSide = nobody
   readonly #environment: ExchangeEnvironment
+  /** Of the listener until the head is known, then of the route: what it was when the exchange began, whatever is configured meanwhile. */
+  #config: ProxyConfig
+  #group: UpstreamGroup | undefined
   /** `queue`, then `linger` or nothing. */
   readonly #deadline: Deadline = new Deadline(this)
   /** The exchange as a whole, when that is limited. */
@@ -142,6 +147,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #switches = false
 
   // For the summary.
+  #routeName = noRoute
   #startedAt = 0
   #headAt = -1
   #connectedAt = -1
@@ -160,6 +166,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   constructor(environment: ExchangeEnvironment) {
     super()
     this.#environment = environment
+    this.#config = environment.policy.config
   }
 
   get state(): ExchangeState {
@@ -189,7 +196,10 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
 
   /** The first byte of a request has come. */
   begin(client: ClientSide): void {
-    const { wheel, config } = this.#environment
+    const { wheel, policy } = this.#environment
+    const { config } = policy
+    this.#config = config
+    this.#group = undefined
     this.#to(ExchangeState.HEAD)
     this.#client = client
     this.#startedAt = wheel.clock.now()
@@ -199,6 +209,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.exchangeNumber = ++exchangeNumber
     this.#method = ''
     this.#rawHead = ''
+    this.#routeName = noRoute
     this.#targetStart = 0
     this.#targetEnd = 0
     this.#minorVersion = -1
@@ -241,7 +252,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
 
   /** Throws ParseError for what only a proxy can see is wrong. */
   onRequestHead(head: RequestHead): void {
-    const { config, wheel } = this.#environment
+    const { policy, wheel } = this.#environment
     this.#inClientTurn = true
     this.#headAt = wheel.clock.now()
     this.#method = head.method
@@ -250,6 +261,10 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#targetEnd = head.targetEnd
     this.#minorVersion = head.minorVersion
     this.#isChunked = head.bodyKind === BodyKind.CHUNKED
+    const route = policy.routeFor(head)
+    const { config } = route
+    this.#config = config
+    this.#routeName = route.name
     this.#mayLeaveRest = config.reuseAfterBody === 'same-client' && (head.bodyKind !== BodyKind.NONE || head.method === 'HEAD')
     // RFC 9112 section 9.3.
     this.#persists = !head.connection.close && (head.minorVersion === 1 || head.connection.keepAlive)
@@ -259,8 +274,11 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     refuseLoop(head, config.via)
     const maxForwards = readMaxForwards(head)
     if (maxForwards === 0) return this.#answerLast()
+    const { group } = route
+    if (group === undefined) return this.#answerWith(route.answer!(head), false)
+    this.#group = group
     const offered = readUpgrade(head)
-    this.#requestHead = forwardRequest(head, this.#describeForwarding(), offered, maxForwards)
+    this.#requestHead = forwardRequest(head, this.#describeForwarding(config, group), offered, maxForwards)
     this.#context = responseContext(head.method === 'HEAD', offered)
     this.#canReplay = isIdempotent(head.method)
     this.#acquire(false)
@@ -308,7 +326,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       case ExchangeState.DISCARDING:
         batch.clear()
         if (this.#request === 'complete') return this.#end('next')
-        if (this.#discardedBytes > this.#environment.config.limits.lingerBytes) this.#end('close')
+        if (this.#discardedBytes > this.#config.limits.lingerBytes) this.#end('close')
         return
       case ExchangeState.HEAD:
         batch.clear()
@@ -383,7 +401,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   override onConnectionFailed(error: ProxyError): void {
     this.#lastFailure = error
     this.#tried = [...this.#tried, this.#pool!]
-    if (this.#tried.length >= this.#environment.config.pool.attempts) return this.#fail(error.code as ExchangeErrorCode)
+    if (this.#tried.length >= this.#config.pool.attempts) return this.#fail(error.code as ExchangeErrorCode)
     this.#acquire(false)
   }
 
@@ -396,7 +414,8 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       if (head.status === 100) this.#goOn()
       return
     }
-    const { config, wheel } = this.#environment
+    const { wheel } = this.#environment
+    const config = this.#config
     // Answered without a 100, the client may send its body or not (RFC 9110 section 10.1.1): what it sends next could be either.
     const isBodyInDoubt = this.#awaitsContinue && this.#request === 'open'
     this.#goOn()
@@ -511,7 +530,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     switch (deadline.phase) {
       case 'queue':
         // A connection that is being made is waited for as long as its own deadlines allow.
-        if (this.#pool!.isConnectingForAll) return this.#environment.wheel.arm(deadline, 'queue', this.#environment.config.timeouts.queue)
+        if (this.#pool!.isConnectingForAll) return this.#environment.wheel.arm(deadline, 'queue', this.#config.timeouts.queue)
         return this.#fail('ERR_EPROXY_QUEUE_TIMEOUT')
       case 'request':
         return this.#fail('ERR_EPROXY_REQUEST_TIMEOUT')
@@ -525,11 +544,10 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#state = next
   }
 
-  #describeForwarding(): ForwardOptions {
-    const { config, upstreams } = this.#environment
+  #describeForwarding(config: ProxyConfig, group: UpstreamGroup): ForwardOptions {
     forwarding.via = config.via
     forwarding.forwarded = config.forwarded
-    forwarding.defaultHost = upstreams.name
+    forwarding.defaultHost = group.name
     forwarding.clientAddress = config.forwarded === 'off' ? '' : this.#client.socket.remoteAddress
     return forwarding
   }
@@ -541,8 +559,8 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
 
   /** Takes a connection from the pool whose turn it is, or waits for one. */
   #acquire(fresh: boolean): void {
-    const { upstreams, wheel, config } = this.#environment
-    const pool = upstreams.pick(this.#tried)
+    const { wheel } = this.#environment
+    const pool = this.#group!.pick(this.#tried)
     if (pool === undefined) {
       assert(this.#lastFailure !== undefined, 'no server to try, and none failed')
       return this.#fail(this.#lastFailure.code as ExchangeErrorCode, undefined, this.#lastFailure.message)
@@ -567,7 +585,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       return this.#attach(connection)
     }
     if (this.#state !== ExchangeState.WAITING) this.#to(ExchangeState.WAITING)
-    if (!this.#deadline.isArmed) wheel.arm(this.#deadline, 'queue', config.timeouts.queue)
+    if (!this.#deadline.isArmed) wheel.arm(this.#deadline, 'queue', this.#config.timeouts.queue)
   }
 
   #attach(connection: UpstreamConnection): void {
@@ -599,7 +617,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   /** Keeps what is sent on a connection that may turn out to be closed already, as far as there is room. */
   #remember(data: string | Buffer): void {
     this.#replayBytes += data.length
-    this.#canReplay = this.#reused && this.#replayBytes <= this.#environment.config.limits.replayBytes
+    this.#canReplay = this.#reused && this.#replayBytes <= this.#config.limits.replayBytes
     if (!this.#canReplay) this.#forgetReplay()
     else if (this.#replayFirst === '') this.#replayFirst = data
     else this.#replayRest.push(data)
@@ -648,10 +666,10 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       case 'close':
         return this.#end(this.#isLast && this.#request === 'complete' ? 'done' : 'close')
       case 'discard': {
-        const { wheel, config } = this.#environment
+        const { wheel } = this.#environment
         this.#to(ExchangeState.DISCARDING)
         this.#client.hold.free(HoldReason.SINK_FULL)
-        wheel.arm(this.#deadline, 'linger', config.timeouts.linger)
+        wheel.arm(this.#deadline, 'linger', this.#config.timeouts.linger)
       }
     }
   }
@@ -670,7 +688,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     const upstream = this.#upstream!
     const ahead = this.#client.becomeTunnel()
     upstream.becomeTunnel()
-    this.#tunnel = new Tunnel(this.#client, upstream, this.#environment, {
+    this.#tunnel = new Tunnel(this.#client, upstream, this.#environment.wheel, this.#config, {
       onBytesOut: (bytes) => (this.bytesOut += bytes),
       onTunnelOver: (code, side) => {
         this.#tunnel = undefined
@@ -790,7 +808,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   /** The same as the summary, for who needs no text. */
   countInto(counters: Counters): void {
     counters.countExchange(
-      counters.route(''),
+      counters.route(this.#routeName),
       this.#status,
       this.#termination,
       this.#error,

@@ -3,12 +3,12 @@
  * a FIN is passed on, and what nobody uses for long is closed.
  */
 import type { ExchangeErrorCode } from '../core/errors.ts'
-import { Deadline, type DeadlineOwner } from '../core/timers.ts'
+import type { ProxyConfig } from '../core/options.ts'
+import { Deadline, type DeadlineOwner, type TimerWheel } from '../core/timers.ts'
 import type { ByteSocket } from '../net/byte-socket.ts'
 import { HoldReason, type Hold } from '../net/hold.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { ClientSide } from './client-side.ts'
-import type { ExchangeEnvironment } from './environment.ts'
 
 export interface TunnelEvents {
   onBytesOut(bytes: number): void
@@ -19,17 +19,19 @@ export interface TunnelEvents {
 export class Tunnel implements DeadlineOwner {
   readonly #client: ClientSide
   readonly #upstream: UpstreamConnection
-  readonly #environment: ExchangeEnvironment
+  readonly #wheel: TimerWheel
+  readonly #config: ProxyConfig
   readonly #events: TunnelEvents
   readonly #deadline: Deadline = new Deadline(this)
   #clientEnded = false
   #upstreamEnded = false
   #isOver = false
 
-  constructor(client: ClientSide, upstream: UpstreamConnection, environment: ExchangeEnvironment, events: TunnelEvents) {
+  constructor(client: ClientSide, upstream: UpstreamConnection, wheel: TimerWheel, config: ProxyConfig, events: TunnelEvents) {
     this.#client = client
     this.#upstream = upstream
-    this.#environment = environment
+    this.#wheel = wheel
+    this.#config = config
     this.#events = events
     client.socket.keepAlive()
     this.#touch()
@@ -97,15 +99,15 @@ export class Tunnel implements DeadlineOwner {
   #finish(code: ExchangeErrorCode | undefined, side?: 'client' | 'upstream'): void {
     if (this.#isOver) return
     this.#isOver = true
-    this.#environment.wheel.remove(this.#deadline)
+    this.#wheel.remove(this.#deadline)
     this.#upstream.terminate()
     this.#events.onTunnelOver(code, side)
   }
 
   #touch(): void {
-    const { wheel, config } = this.#environment
-    if (this.#clientEnded || this.#upstreamEnded) wheel.arm(this.#deadline, 'halfClose', config.timeouts.halfClose)
-    else wheel.arm(this.#deadline, 'tunnelIdle', config.timeouts.tunnelIdle)
+    const { timeouts } = this.#config
+    if (this.#clientEnded || this.#upstreamEnded) this.#wheel.arm(this.#deadline, 'halfClose', timeouts.halfClose)
+    else this.#wheel.arm(this.#deadline, 'tunnelIdle', timeouts.tunnelIdle)
   }
 }
 

@@ -10,6 +10,9 @@ import { DurationHistogram, noDurations, type DurationFigures } from './duration
 export type RouteCounters = Float64Array
 export const statusClasses = ['none', '1xx', '2xx', '3xx', '4xx', '5xx'] as const
 
+/** In place of a name, for requests that were refused before they had a route. */
+export const noRoute = '-'
+
 /** Names come from a configuration; who reloads it for years with ever new ones gets one row for the rest. */
 const routesMax = 1_000
 const otherRoutes = 'other'
@@ -81,7 +84,6 @@ export class Counters {
   upstreamIn = 0
   upstreamOut = 0
 
-  /** To be kept by the route, so that nothing is looked up for an exchange. The same name gets the same counters. */
   route(name: string): RouteCounters {
     const known = this.#routes.get(name)
     if (known !== undefined) return known

@@ -60,9 +60,10 @@ export function estimateQuantile(figures: DurationFigures, share: number): numbe
   // Of what took longer than the last bound only that is known.
   if (bucket >= boundsMs.length) return boundsMs.at(-1) ?? 0
   const lower = bucket === 0 ? 0 : (boundsMs[bucket - 1] ?? 0)
+  const upper = boundsMs[bucket] ?? 0
   const below = bucket === 0 ? 0 : (sums[bucket - 1] ?? 0)
   const inside = (sums[bucket] ?? 0) - below
-  return lower + ((boundsMs[bucket] ?? 0) - lower) * (inside === 0 ? 1 : (rank - below) / inside)
+  return Math.min(upper, lower + ((upper - lower) * (rank - below)) / inside)
 }
 
 function nameOf(bucket: number): string {

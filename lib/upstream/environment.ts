@@ -16,6 +16,7 @@ export interface NameResolver {
 }
 
 export interface UpstreamEnvironment {
+  /** With the options of one group of servers, which change when the configuration is read again. */
   readonly config: ProxyConfig
   readonly parserEngine: ParserEngine
   readonly responseLimits: ParserLimits

@@ -82,6 +82,11 @@ export class Pool implements ConnectionKeeper {
     return this.#connecting >= this.#waiting
   }
 
+  /** No connection is open, and none is waited for. */
+  get isEmpty(): boolean {
+    return this.#size === 0 && this.#waiting === 0
+  }
+
   get stats(): PoolStats {
     return {
       idle: this.#idle.length,

@@ -38,6 +38,7 @@ export const noStats: ProxyStats = Object.freeze({
   parserSlots: 0,
   parserMemoryBytes: 0,
   upstreams: Object.freeze({}),
+  reloadsTotal: 0,
 })
 
 export function sumStats(parts: readonly ProxyStats[]): ProxyStats {

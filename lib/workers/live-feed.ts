@@ -61,7 +61,14 @@ export class LiveFeed {
 
   readonly #onDesync = ({ kind, isEvidence, rule, upstream, address, bytes }: DesyncEvent): void => {
     if (!this.#budget.take()) return
-    this.#tell('desync', `${upstream} ${isEvidence ? 'is' : 'may be'} out of step: ${kind}`, { kind, isEvidence, rule, upstream, address, bytes })
+    this.#tell('desync', `${upstream} ${isEvidence ? 'is' : 'may be'} out of step: ${kind}`, {
+      kind,
+      isEvidence,
+      rule,
+      upstream,
+      address,
+      bytes,
+    })
   }
 
   readonly #onQuarantine = ({ upstream, state }: QuarantineEvent): void => {

@@ -74,6 +74,7 @@ async function accept(path: Path, where = '127.0.0.1:0'): Promise<Pair> {
   let take!: (socket: ByteSocket) => void
   const accepted = new Promise<ByteSocket>((resolve) => (take = resolve))
   const listener = new Listener(
+    '127.0.0.1:0',
     path === 'handles',
     (source) => take(acceptSocket(source, readOptions(), () => recorder)),
     (error) => assert.fail(error),

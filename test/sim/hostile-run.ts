@@ -4,13 +4,14 @@
  * come back to itself; what it gets of any other client's is counted.
  */
 import assert from 'node:assert/strict'
-import type { ParserEngine, ParserLimits } from '../../native-free-parser/index.ts'
+import type { ParserEngine } from '../../native-free-parser/index.ts'
 import type { DesyncKind } from '../../lib/core/desync.ts'
-import { resolveOptions, type DesyncLimits, type Limits, type ProxyConfig, type ReuseAfterBody } from '../../lib/core/options.ts'
+import { resolveOptions, type DesyncLimits, type ProxyConfig, type ReuseAfterBody } from '../../lib/core/options.ts'
 import { Spares } from '../../lib/core/spares.ts'
 import { TimerWheel } from '../../lib/core/timers.ts'
 import { DownstreamConnection } from '../../lib/downstream/connection.ts'
-import { makeRequestParsers, sparesMax, type DownstreamEnvironment } from '../../lib/downstream/environment.ts'
+import type { DownstreamEnvironment } from '../../lib/downstream/environment.ts'
+import { makePlainPolicy, parserLimits, sparesMax } from '../../lib/policy/policy.ts'
 import { Exchange } from '../../lib/exchange/exchange.ts'
 import { BulkBuffers } from '../../lib/net/bulk-buffers.ts'
 import { WriteBatch } from '../../lib/exchange/write-batch.ts'
@@ -163,11 +164,9 @@ export class HostileRun {
 
   #makeEnvironment(): DownstreamEnvironment {
     return {
-      config: this.#config,
+      policy: makePlainPolicy(this.#config, this.#upstreams, this.#engine),
       wheel: this.#wheel,
       counters: this.#counters,
-      upstreams: this.#upstreams,
-      parsers: makeRequestParsers(this.#engine, parserLimits(this.#config.limits, 'request')),
       exchanges: new Spares(() => new Exchange(this.#environment), sparesMax),
       requestBatch: new WriteBatch(new BulkBuffers(), 24),
       responseBatch: new WriteBatch(new BulkBuffers(), 24),
@@ -177,6 +176,7 @@ export class HostileRun {
       httpDate: () => 'Sun, 06 Nov 1994 08:49:37 GMT',
       onExchangeEnd: (exchange) => this.#judge(exchange.summarize()),
       onRefusal: () => {},
+      abandon: (client) => this.#upstreams.abandon(client),
       onConnectionClosed: () => {},
       guard: (_connection, work) => work(),
     }
@@ -271,14 +271,5 @@ class HostileClient {
       this.#socket.peer.send(request.pieces[this.#piece]!)
     this.#plan.shift()
     this.#piece = 0
-  }
-}
-
-function parserLimits(limits: Limits, side: 'request' | 'response'): ParserLimits {
-  return {
-    ...limits,
-    startLineBytes: side === 'request' ? limits.requestLineBytes : limits.responseHeadBytes,
-    headBytes: side === 'request' ? limits.requestHeadBytes : limits.responseHeadBytes,
-    fields: side === 'request' ? limits.requestFields : limits.responseFields,
   }
 }

@@ -4,13 +4,14 @@
  * bounds while it runs, and that nothing is left behind at the end.
  */
 import assert from 'node:assert/strict'
-import type { ParserEngine, ParserLimits } from '../../native-free-parser/index.ts'
+import type { ParserEngine } from '../../native-free-parser/index.ts'
 import { ProxyError } from '../../lib/core/errors.ts'
-import { resolveOptions, type Limits, type ProxyConfig } from '../../lib/core/options.ts'
+import { resolveOptions, type ProxyConfig } from '../../lib/core/options.ts'
 import { TimerWheel } from '../../lib/core/timers.ts'
 import { Spares } from '../../lib/core/spares.ts'
 import { DownstreamConnection } from '../../lib/downstream/connection.ts'
-import { makeRequestParsers, sparesMax, type DownstreamEnvironment } from '../../lib/downstream/environment.ts'
+import type { DownstreamEnvironment } from '../../lib/downstream/environment.ts'
+import { makePlainPolicy, parserLimits, sparesMax } from '../../lib/policy/policy.ts'
 import { BulkBuffers } from '../../lib/net/bulk-buffers.ts'
 import { Exchange } from '../../lib/exchange/exchange.ts'
 import { WriteBatch } from '../../lib/exchange/write-batch.ts'
@@ -351,11 +352,9 @@ export class Simulation {
 
   #makeEnvironment(): DownstreamEnvironment {
     return {
-      config: this.#config,
+      policy: makePlainPolicy(this.#config, this.#upstreams, this.#engine),
       wheel: this.#wheel,
       counters: this.#counters,
-      upstreams: this.#upstreams,
-      parsers: makeRequestParsers(this.#engine, parserLimits(this.#config.limits, 'request')),
       exchanges: new Spares(() => new Exchange(this.#environment), sparesMax),
       // Small pieces are buffers here, too: bodies are short, and their ways through a buffer are to be gone.
       requestBatch: new WriteBatch(new BulkBuffers(), 24),
@@ -366,17 +365,9 @@ export class Simulation {
       httpDate: () => 'Sun, 06 Nov 1994 08:49:37 GMT',
       onExchangeEnd: (exchange) => void this.summaries.push(exchange.summarize()),
       onRefusal: () => {},
+      abandon: (client) => this.#upstreams.abandon(client),
       onConnectionClosed: () => void this.#closed++,
       guard: (_connection, work) => work(),
     }
-  }
-}
-
-function parserLimits(limits: Limits, side: 'request' | 'response'): ParserLimits {
-  return {
-    ...limits,
-    startLineBytes: side === 'request' ? limits.requestLineBytes : limits.responseHeadBytes,
-    headBytes: side === 'request' ? limits.requestHeadBytes : limits.responseHeadBytes,
-    fields: side === 'request' ? limits.requestFields : limits.responseFields,
   }
 }

@@ -20,6 +20,7 @@ function makeStats(more: Partial<ProxyStats> = {}): ProxyStats {
   return {
     connections: 0,
     connectionsTotal: 10,
+    reloadsTotal: 0,
     exchangesTotal: 10,
     refusedTotal: 0,
     faultsTotal: 0,

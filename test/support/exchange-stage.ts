@@ -2,11 +2,11 @@
  * Clients and one upstream server around the engine, on a stage: what is sent arrives when it can, in reads of any size, and time stands still
  * until the test moves it. It owns the sockets of both sides, and remembers what was written to them.
  */
-import { defaultRequestLimits } from '../../native-free-parser/index.ts'
 import type { ProxyOptions } from '../../lib/core/options.ts'
 import { Spares } from '../../lib/core/spares.ts'
 import { DownstreamConnection } from '../../lib/downstream/connection.ts'
-import { makeRequestParsers, sparesMax, type DownstreamEnvironment } from '../../lib/downstream/environment.ts'
+import type { DownstreamEnvironment } from '../../lib/downstream/environment.ts'
+import { makePlainPolicy, sparesMax } from '../../lib/policy/policy.ts'
 import { Exchange } from '../../lib/exchange/exchange.ts'
 import { WriteBatch } from '../../lib/exchange/write-batch.ts'
 import { BulkBuffers } from '../../lib/net/bulk-buffers.ts'
@@ -38,11 +38,9 @@ export class ExchangeStage {
     this.group = new UpstreamGroup([{ kind: 'tcp', host: '10.0.0.1', port: 80 }], this.upstream.environment)
     const progress = this.#progress
     const environment: DownstreamEnvironment = {
-      config,
+      policy: makePlainPolicy(config, this.group, parserEngine),
       wheel,
       counters,
-      upstreams: this.group,
-      parsers: makeRequestParsers(parserEngine, defaultRequestLimits),
       exchanges: new Spares(() => new Exchange(environment), sparesMax),
       requestBatch: new WriteBatch(new BulkBuffers(), 24),
       responseBatch: new WriteBatch(new BulkBuffers(), 24),
@@ -56,6 +54,7 @@ export class ExchangeStage {
       httpDate: () => 'Sun, 06 Nov 1994 08:49:37 GMT',
       onExchangeEnd: (exchange) => void this.summaries.push(exchange.summarize()),
       onRefusal: () => {},
+      abandon: (client) => this.group.abandon(client),
       onConnectionClosed: () => {},
       guard: (_connection, work) => work(),
     }

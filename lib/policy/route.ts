@@ -1,0 +1,15 @@
+/** What is to be done with a request once its head is known: one object for each route, made when the configuration is read and never changed. */
+import type { RequestHead } from '../../native-free-parser/index.ts'
+import type { ProxyConfig } from '../core/options.ts'
+import type { UpstreamGroup } from '../upstream/group.ts'
+import type { LocalResponse } from './local-response.ts'
+
+export interface Route {
+  /** Unique within the configuration. */
+  readonly name: string
+  /** That of the listener, with the timers of this route. */
+  readonly config: ProxyConfig
+  /** Undefined: the request is answered here, by `answer`. */
+  readonly group: UpstreamGroup | undefined
+  readonly answer: ((head: RequestHead) => LocalResponse) | undefined
+}
