@@ -6,10 +6,15 @@ import type { GroupStats, Proxy, ProxyGroup } from '../index.ts'
 import type { LiveEvent } from '../observe/live-event.ts'
 import { LiveFeed } from '../workers/live-feed.ts'
 
+/** What an operator wants of a server. `draining`: no new exchanges but those of clients that stick to it; `disabled`: none at all. */
+export type ServerOrder = 'enabled' | 'draining' | 'disabled'
+
 export interface AdminSubject {
   /** How many processes serve. */
   readonly workers: number
   stats(): Promise<GroupStats>
+  /** In every process. False when there is no such server. */
+  setServerState(group: string, server: string, order: ServerOrder): Promise<boolean>
   /** Tells what happens until it is called with undefined. */
   watch(watcher: ((event: LiveEvent) => void) | undefined): void
 }
