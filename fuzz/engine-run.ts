@@ -19,7 +19,7 @@ import type { ByteSocket, SocketHandler } from '../lib/net/byte-socket.ts'
 import { Counters } from '../lib/observe/counters.ts'
 import type { ExchangeSummary } from '../lib/observe/exchange-summary.ts'
 import type { UpstreamEnvironment } from '../lib/upstream/environment.ts'
-import { UpstreamGroup } from '../lib/upstream/group.ts'
+import { plainServers, UpstreamGroup } from '../lib/upstream/group.ts'
 import { SharedReadBuffer, SimulatedSocket } from '../test/sim/simulated-socket.ts'
 import { VirtualClock } from '../test/sim/virtual-clock.ts'
 import { ReferenceFault, ReferenceReader, type ReferenceMessage } from '../test/support/reference-parser.ts'
@@ -169,7 +169,7 @@ export class EngineRun {
         throw error
       },
     })
-    this.#group = new UpstreamGroup(this.#config.upstreams, this.#makeUpstreamEnvironment())
+    this.#group = new UpstreamGroup(plainServers(this.#config.upstreams), this.#makeUpstreamEnvironment())
     this.clients = plan.clients.map((client, index) => this.#makeClient(client, index))
   }
 
@@ -312,6 +312,8 @@ export class EngineRun {
       connect: (_address, handler) => this.#connect(handler),
       onDesync: () => {},
       onQuarantine: () => {},
+      onServer: () => {},
+      onBreaker: () => {},
       onFault: (error) => {
         throw error
       },

@@ -27,6 +27,7 @@ import { WriteBatch } from './exchange/write-batch.ts'
 import { BulkBuffers } from './net/bulk-buffers.ts'
 import type { ReadOptions, SocketHandler } from './net/byte-socket.ts'
 import { acceptSocket, connectSocket, type Accepted } from './net/sockets.ts'
+import type { BreakerEvent, ServerEvent } from './observe/server-event.ts'
 import type { DesyncEvent, ExchangeIdentity, QuarantineEvent } from './observe/desync-event.ts'
 import { Counters, type CounterFigures } from './observe/counters.ts'
 import type { ExchangeSummary } from './observe/exchange-summary.ts'
@@ -38,7 +39,16 @@ import { encodeLocalResponse } from './policy/local-response.ts'
 import { checkPolicies, makePlainPolicy, makePolicy, parserLimits, sparesMax, type ListenerPolicy } from './policy/policy.ts'
 import type { UpstreamConnection, UseOfConnection } from './upstream/connection.ts'
 import type { UpstreamEnvironment } from './upstream/environment.ts'
-import { UpstreamGroup, type UpstreamStats } from './upstream/group.ts'
+import {
+  checkBalancing,
+  plainBalancing,
+  plainServers,
+  UpstreamGroup,
+  type Balancing,
+  type BalanceStats,
+  type UpstreamStats,
+} from './upstream/group.ts'
+import type { AdminState, GroupServer } from './upstream/server.ts'
 import { Resolver } from './upstream/resolver.ts'
 
 export interface ProxyEvents {
@@ -54,6 +64,10 @@ export interface ProxyEvents {
   desync: [event: DesyncEvent]
   /** The connections to a server are not reused from now on, or are again. */
   quarantine: [event: QuarantineEvent]
+  /** The standing of an upstream server has changed. */
+  server: [event: ServerEvent]
+  /** The circuit breaker of a group refuses exchanges, or has stopped doing so. */
+  breaker: [event: BreakerEvent]
   /** A fault of the listener or of our own, never a peer's; the proxy goes on. Without a listener for it, it is only logged. */
   error: [error: Error]
   /** Nothing is open any more. */
@@ -104,6 +118,8 @@ export interface ProxyStats {
   readonly parserMemoryBytes: number
   /** By the name of the server; where groups have names, by `group/server`. */
   readonly upstreams: Readonly<Record<string, UpstreamStats>>
+  /** Groups of servers, by name. */
+  readonly groups: Readonly<Record<string, BalanceStats>>
   readonly reloadsTotal: number
 }
 
@@ -144,6 +160,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   readonly #failures: LogBudget
   readonly #desyncs: LogBudget
   readonly #hints: LogBudget
+  readonly #standings: LogBudget
   /** One for each socket that listens, or did: connections that came through it have it for life. */
   readonly #environments: ListenerEnvironment[] = []
   readonly #groups = new Map<string, Group>()
@@ -192,6 +209,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     this.#failures = new LogBudget(systemClock)
     this.#desyncs = new LogBudget(systemClock)
     this.#hints = new LogBudget(systemClock)
+    this.#standings = new LogBudget(systemClock)
     this.#read = {
       buffer: this.#engine.readBuffer,
       bulk: this.#bulk,
@@ -224,6 +242,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       parserSlots: this.#engine.slotsInUse,
       parserMemoryBytes: this.#engine.memoryBytes,
       upstreams: Object.fromEntries([...this.#groups].flatMap(([name, { group }]) => prefixNames(name, group.stats))),
+      groups: Object.fromEntries([...this.#groups].map(([name, { group }]) => [name, group.balanceStats])),
       reloadsTotal: this.#reloadsTotal,
     })
   }
@@ -302,6 +321,15 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     if (this.#isStarted && this.#origin === undefined) this.#updateGroups(groups)
     for (const environment of this.#environments) environment.policy = this.#makePolicy(environment.address)
     this.#reloadsTotal++
+  }
+
+  /**
+   * Takes a server out of the choice, or back in: 'draining' gives it no new exchanges but those of clients that stick to it, 'disabled' none at
+   * all. It holds until it is changed again, over every `reload` that keeps the server. `group` is '' for a proxy without named groups; `server` is
+   * an address as `stats` has it. False when there is no such server.
+   */
+  setServerState(group: string, server: string, state: AdminState): boolean {
+    return this.#groups.get(group)?.group.setServerState(server, state) ?? false
   }
 
   /** Stops listening on an address that `listen` was given. Connections that came through it stay. False when there was none. */
@@ -399,16 +427,16 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
 
   /** Makes the groups of the configuration, or changes those that there are: what they know of their servers stays. */
   #updateGroups(wanted: GroupPlans): void {
-    for (const [name, { config, servers }] of wanted) {
+    for (const [name, { config, servers, balancing }] of wanted) {
       const present = this.#groups.get(name)
       if (present === undefined) {
         const environment = this.#makeUpstreamEnvironment(config)
-        this.#groups.set(name, { environment, group: new UpstreamGroup(servers, environment) })
+        this.#groups.set(name, { environment, group: new UpstreamGroup(servers, environment, name, balancing) })
         continue
       }
       present.environment.config = config
       present.environment.responseLimits = parserLimits(config.limits, 'response')
-      present.group.update(servers)
+      present.group.update(servers, balancing)
     }
     for (const group of this.#leaving) if (group.isEmpty) this.#leaving.delete(group)
     for (const [name, { group }] of this.#groups) {
@@ -432,6 +460,8 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       connect: (address, handler) => connectSocket(address, this.#config.socketAccess === 'handles', this.#read, () => handler),
       onDesync: (connection, kind, bytes) => this.#onDesync(connection, kind, bytes),
       onQuarantine: (server, isQuarantined) => this.#onQuarantine(server, isQuarantined),
+      onServer: (event) => this.#onServer(event),
+      onBreaker: (event) => this.#onBreaker(event),
       onFault: (error) => this.#onFault(error),
     }
   }
@@ -573,6 +603,27 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       this.#tell(() => this.emit('quarantine', { upstream, state: isQuarantined ? 'begins' : 'ends' }))
   }
 
+  #onServer(event: ServerEvent): void {
+    if (this.#standings.take()) {
+      const { group, server, change, reason } = event
+      const fields = {
+        ...(group !== '' && { group }),
+        server,
+        reason,
+        ...(this.#standings.untold > 0 && { untold: this.#standings.untold }),
+      }
+      if (change === 'down' || change === 'ejected') this.#logger.warn(fields, `upstream server ${change}`)
+      else this.#logger.info(fields, `upstream server ${change}`)
+    }
+    if (this.listenerCount('server') > 0) this.#tell(() => this.emit('server', event))
+  }
+
+  #onBreaker(event: BreakerEvent): void {
+    const { group, limit, state } = event
+    if (this.#standings.take()) this.#logger.warn({ group, limit }, `circuit breaker ${state}`)
+    if (this.listenerCount('breaker') > 0) this.#tell(() => this.emit('breaker', event))
+  }
+
   #identify(use: UseOfConnection | undefined): ExchangeIdentity | undefined {
     return use && { id: formatExchangeId(this.#instance, use.exchangeNumber), client: use.client.socket.remote }
   }
@@ -626,16 +677,20 @@ const silentHandler: SocketHandler = {
 }
 
 /** What the groups of a configuration are to be, before any of them is touched. By name; '' is the name of the one that has none. */
-type GroupPlans = ReadonlyMap<string, { readonly config: ProxyConfig; readonly servers: readonly Address[] }>
+type GroupPlans = ReadonlyMap<
+  string,
+  { readonly config: ProxyConfig; readonly servers: readonly GroupServer[]; readonly balancing: Balancing }
+>
 
 /** Throws ProxyError ERR_EPROXY_OPTION. `addresses`: the servers of a configuration without named groups. */
 function planGroups(config: ProxyConfig, addresses: readonly Address[]): GroupPlans {
-  if (config.service === undefined) return new Map([['', { config, servers: addresses }]])
+  if (config.service === undefined) return new Map([['', { config, servers: plainServers(addresses), balancing: plainBalancing }]])
   return new Map(
-    Object.entries(config.service.groups).map(([name, options]) => [
-      name,
-      { config: mergeConfig(config, options), servers: options.servers.map(({ address }) => parseUpstreamAddress(address)) },
-    ]),
+    Object.entries(config.service.groups).map(([name, options]) => {
+      checkBalancing(options)
+      const servers = options.servers.map((server) => ({ ...server, address: parseUpstreamAddress(server.address) }))
+      return [name, { config: mergeConfig(config, options), servers, balancing: options }]
+    }),
   )
 }
 

@@ -24,6 +24,7 @@ export const ruleReasons: Readonly<Record<RuleId, string>> = {
   'H1-TARGET-FRAGMENT': 'A fragment is never sent. Some servers cut it off, others serve a file with "#" in its name: what is behind "#" hides a path or a query from one of two.',
   'H1-TARGET-SCHEME': 'A gateway for http must not fetch ftp, file or javascript, and a server behind it might.',
   'H1-TARGET-AUTHORITY': 'The authority of an absolute target replaces Host. One that is empty, malformed or has user information ("trusted@evil") is read as different hosts by different parsers.',
+  'H1-PATH-AMBIGUOUS': 'Dot segments, "//", ";" and escapes such as %2f are resolved by some servers and taken literally by others. Where that leads to different routes, what is allowed on one would be served by another. Where all ways to read the path lead to the same route it is forwarded as it came.',
   'H1-VERSION-SYNTAX': 'The version decides about persistence and chunked. One that is not written HTTP/1.1 or HTTP/1.0 to the letter is taken for 1.1, 1.0 or 0.9 by different parsers.',
   'H1-VERSION': 'The rules of another version are other rules. In particular, "PRI * HTTP/2.0" starts HTTP/2 on servers that speak both, past everything that the proxy would check.',
   // Status line

@@ -29,6 +29,7 @@ export const ruleTable = {
   'H1-TARGET-FRAGMENT': { section: 'RFC 9110 section 7.1', status: 400, refuses: 'a fragment in the target' },
   'H1-TARGET-SCHEME': { section: 'RFC 9112 section 3.2.2', status: 400, refuses: 'an absolute target whose scheme is neither http nor https' },
   'H1-TARGET-AUTHORITY': { section: 'RFC 9110 section 4.2', status: 400, refuses: 'an absolute target with an empty or invalid authority, or with user information' },
+  'H1-PATH-AMBIGUOUS': { section: 'RFC 3986 section 6.2.2', status: 400, refuses: 'a path that servers read in different ways which lead to different routes' },
   'H1-VERSION-SYNTAX': { section: 'RFC 9112 section 2.3', status: 400, refuses: 'a version that is not HTTP/digit.digit' },
   'H1-VERSION': { section: 'RFC 9110 section 15.6.6', status: 505, refuses: 'a version other than 1.0 and 1.1' },
   // Status line, RFC 9112 section 4

@@ -43,6 +43,8 @@ export class PoolStage {
       },
       onDesync: () => fail(new Error('bytes that nobody asked for')),
       onQuarantine: () => fail(new Error('reuse was given up')),
+      onServer: () => {},
+      onBreaker: () => {},
       onFault: fail,
     }
     this.#pool = new Pool({ kind: 'tcp', host: '127.0.0.1', port: 1 }, environment)

@@ -11,10 +11,11 @@ import type { AddressInfo } from 'node:net'
 import { ProxyError } from '../core/errors.ts'
 import { formatAddress, type Address } from '../core/options.ts'
 import type { AdminOptions } from '../core/service-options.ts'
-import type { GroupStats, Logger } from '../index.ts'
+import type { AdminState, GroupStats, Logger } from '../index.ts'
 import type { LiveEvent, LiveEventKind } from '../observe/live-event.ts'
 import { silentLogger } from '../observe/logger.ts'
-import { bearsToken, isOwnHost, readAdminAddress } from './access.ts'
+import { bearsToken, isOwnHost } from './access.ts'
+import { readAdminAddress } from './admin-address.ts'
 import { endpointTable, findEndpoint, type EndpointMatch } from './endpoints.ts'
 import { EventStream } from './event-stream.ts'
 import { expositionType, renderMetrics } from './exposition.ts'
@@ -22,7 +23,7 @@ import type { ReloadFigures } from './metric-table.ts'
 import { judgeReadiness } from './readiness.ts'
 import { StatusBoard, type StatusDocument } from './status.ts'
 import { loadStatusPage, type StatusPage } from './status-page.ts'
-import type { AdminControls, AdminSubject, ServerOrder } from './subject.ts'
+import type { AdminControls, AdminSubject } from './subject.ts'
 
 export interface AdminListenerOptions extends AdminOptions {
   readonly subject: AdminSubject
@@ -255,7 +256,7 @@ export class AdminListener implements AsyncDisposable {
   async #order(
     response: ServerResponse,
     [group = '', server = '']: readonly string[],
-    order: ServerOrder,
+    order: AdminState,
     log: (what: string, outcome: string) => void,
   ): Promise<void> {
     const isKnown = await this.#subject.setServerState(group, server, order)

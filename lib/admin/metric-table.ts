@@ -5,10 +5,10 @@
 import type { ExchangeErrorCode } from '../core/errors.ts'
 import type { Timeouts } from '../core/options.ts'
 import type { DurationFigures } from '../observe/duration-histogram.ts'
-import type { GroupStats, ProxyStats } from '../index.ts'
+import type { GroupStats, ProxyStats, UpstreamStats } from '../index.ts'
 import { noRoute } from '../observe/counters.ts'
-import { isUsable, type ServerStats } from './readiness.ts'
-import { splitServerName } from './server-name.ts'
+import { isUsable } from './readiness.ts'
+import { labelGroup, splitServerName } from './server-name.ts'
 
 /** What a scrape is made from. */
 export interface MetricSource {
@@ -80,6 +80,10 @@ export const metricTable = {
   eproxy_connections_total: { type: 'counter', labels: ['side', 'result'], doc: 'connections accepted and refused, made and failed', read: ({ stats }) => readPairs(stats.total.counters.connections) },
   eproxy_connections_active: { type: 'gauge', labels: ['side'], doc: 'connections that are open', read: ({ stats }) => readActive(stats.total) },
   eproxy_upstream_up: { type: 'gauge', labels: ['upstream', 'server'], doc: '1 when the server gets new exchanges', read: ({ stats }) => readServers(stats.total, (server) => Number(isUsable(server))) },
+  eproxy_upstream_exchanges_total: { type: 'counter', labels: ['upstream', 'server'], doc: 'exchanges that were given to the server', read: ({ stats }) => readServers(stats.total, (server) => server.exchangesTotal) },
+  eproxy_upstream_failures_total: { type: 'counter', labels: ['upstream', 'server'], doc: 'of these, those that it failed', read: ({ stats }) => readServers(stats.total, (server) => server.failuresTotal) },
+  eproxy_upstream_ejections_total: { type: 'counter', labels: ['upstream', 'server'], doc: 'how often it was left alone for a while, because too much failed', read: ({ stats }) => readServers(stats.total, (server) => server.ejectionsTotal) },
+  eproxy_upstream_broken_total: { type: 'counter', labels: ['upstream'], doc: 'exchanges that the circuit breaker of a group refused', read: ({ stats }) => Object.entries(stats.total.groups).map(([name, { brokenTotal }]) => [[labelGroup(name)], brokenTotal]) },
   eproxy_upstream_pool_connections: { type: 'gauge', labels: ['upstream', 'server', 'state'], doc: 'connections of the pool of a server: `idle`, `busy`, `connecting`', read: ({ stats }) => readPools(stats.total) },
   eproxy_upstream_queue_length: { type: 'gauge', labels: ['upstream', 'server'], doc: 'requests that wait for a connection', read: ({ stats }) => readServers(stats.total, (server) => server.waiting) },
   eproxy_upstream_quarantined: { type: 'gauge', labels: ['upstream', 'server'], doc: '1 while connections to the server are not reused', read: ({ stats }) => readServers(stats.total, (server) => Number(server.isQuarantined)) },
@@ -145,7 +149,7 @@ function readActive(stats: ProxyStats): Reading<number> {
   ]
 }
 
-function readServers(stats: ProxyStats, read: (server: ServerStats) => number): Reading<number> {
+function readServers(stats: ProxyStats, read: (server: UpstreamStats) => number): Reading<number> {
   return Object.entries(stats.upstreams).map(([name, server]) => [splitServerName(name), read(server)])
 }
 

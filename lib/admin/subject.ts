@@ -2,19 +2,17 @@
  * What the admin listener shows and steers: one proxy, or a group of workers. What only the program around it can do, such as to read its
  * configuration again, comes as `AdminControls`.
  */
-import type { GroupStats, Proxy, ProxyGroup } from '../index.ts'
+import type { AdminState, GroupStats, Proxy, ProxyGroup } from '../index.ts'
 import type { LiveEvent } from '../observe/live-event.ts'
 import { LiveFeed } from '../workers/live-feed.ts'
-
-/** What an operator wants of a server. `draining`: no new exchanges but those of clients that stick to it; `disabled`: none at all. */
-export type ServerOrder = 'enabled' | 'draining' | 'disabled'
+import { namesOfLabel } from './server-name.ts'
 
 export interface AdminSubject {
   /** How many processes serve. */
   readonly workers: number
   stats(): Promise<GroupStats>
   /** In every process. False when there is no such server. */
-  setServerState(group: string, server: string, order: ServerOrder): Promise<boolean>
+  setServerState(label: string, server: string, state: AdminState): Promise<boolean>
   /** Tells what happens until it is called with undefined. */
   watch(watcher: ((event: LiveEvent) => void) | undefined): void
 }
@@ -22,13 +20,13 @@ export interface AdminSubject {
 /** A control that is not there is answered with 501. */
 export interface AdminControls {
   /** Reads the configuration again. Rejects with an Error in words for people; then everything is as before. */
-  reload?(): Promise<void>
+  readonly reload?: () => Promise<void>
   /** False when there is no such level. */
-  setLogLevel?(level: string): boolean
+  readonly setLogLevel?: (level: string) => boolean
   /** Begins to end the proxy, as a signal does. */
-  drain?(): void
+  readonly drain?: () => void
   /** The effective configuration without secrets: it is shown. */
-  describeConfig?(): object
+  readonly describeConfig?: () => object
 }
 
 /** A proxy in this process. */
@@ -38,6 +36,8 @@ export function observeProxy(proxy: Proxy): AdminSubject {
   return {
     workers: 1,
     stats: () => Promise.resolve({ total: proxy.stats, workers: [], crashesTotal: 0, reloadsTotal: 0 }),
+    setServerState: (label, server, state) =>
+      Promise.resolve(namesOfLabel(label).some((name) => proxy.setServerState(name, server, state))),
     watch(next) {
       watcher = next
       if (next === undefined) feed.leave()
@@ -56,6 +56,10 @@ export function observeGroup(group: ProxyGroup): AdminSubject {
   return {
     workers: group.workers,
     stats: () => group.stats(),
+    async setServerState(label, server, state) {
+      for (const name of namesOfLabel(label)) if (await group.setServerState(name, server, state)) return true
+      return false
+    },
     watch(next) {
       watcher = next
       group.watch(next)

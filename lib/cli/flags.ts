@@ -2,7 +2,9 @@
  * From the arguments of the command line to settings, or to the text that is to be printed instead: the flags of the proxy, and the way
  * to the sub-commands, which have their own. It starts nothing and prints nothing.
  */
+import fs from 'node:fs'
 import type { Argv } from 'yargs'
+import { readAdminAddress } from '../admin/admin-address.ts'
 import { ProxyError } from '../core/errors.ts'
 import {
   parseListenAddress,
@@ -16,11 +18,13 @@ import {
   type ReuseAfterBody,
   type Supervision,
 } from '../core/options.ts'
+import type { AdminOptions } from '../core/service-options.ts'
 import { buildParser, inWordsOf, misuse, quoteArgument, readArguments, readChoice, type CommandTable, type Flag } from './command-line.ts'
 import { completeConformance, readConformanceCommand, type ConformanceCommand } from './conformance-flags.ts'
 import { completeExplain, readExplainCommand, type ExplainCommand } from './explain-flags.ts'
 import { logFormats, logLevels, type LogFormat, type LogLevel } from './logger.ts'
 import { numberFlags, readNumber, type NumberFlag } from './option-tables.ts'
+import { completeTop, readTopCommand, type TopCommand } from './top-flags.ts'
 
 export interface Settings {
   readonly listen: readonly string[]
@@ -31,12 +35,14 @@ export interface Settings {
   readonly logFormat: LogFormat
   /** A path, '-' for standard output, undefined for none. */
   readonly accessLog: string | undefined
+  readonly admin: AdminOptions | undefined
 }
 
 export type Command =
   | { readonly kind: 'run' | 'check'; readonly settings: Settings }
   | ConformanceCommand
   | ExplainCommand
+  | TopCommand
   | { readonly kind: 'version' }
   | { readonly kind: 'print'; readonly text: string }
   | { readonly kind: 'misuse'; readonly message: string }
@@ -123,6 +129,24 @@ const flags: readonly Flag[] = [
     doc: 'a JSON line for each exchange to this file, - for standard output; SIGUSR2 reopens it',
     defaultText: 'off',
   },
+  {
+    name: 'admin',
+    group: 'Admin',
+    doc: 'where to listen for metrics, the status page and changes: host:port or unix:path, of this machine only',
+    defaultText: 'off',
+  },
+  {
+    name: 'admin-token-file',
+    group: 'Admin',
+    doc: 'file with the token that whoever changes something has to send',
+    defaultText: 'nothing can be changed',
+  },
+  {
+    name: 'admin-public',
+    group: 'Admin',
+    doc: 'let --admin be an address that other machines can reach: who can reach it sees everything',
+    isSwitch: true,
+  },
   { name: 'check', group: 'Other', doc: 'check the flags and end', isSwitch: true },
   { name: 'version', group: 'Other', doc: 'print the versions of eproxy-raw, node and llhttp', isSwitch: true },
   { name: 'help', group: 'Other', doc: 'print this', isSwitch: true },
@@ -143,6 +167,7 @@ const proxyTable: CommandTable = {
   flags,
   commands: [
     ['conformance', 'judge eproxy, another proxy or a server by the cases of RFC 9110 and 9112'],
+    ['top', 'show how a running proxy does, in this terminal'],
     ['explain', 'say what a rule refuses and why, with an example'],
   ],
   takesWords: false,
@@ -152,6 +177,7 @@ const proxyTable: CommandTable = {
 async function read(args: readonly string[], columns: number): Promise<Command> {
   if (args[0] === completionFlag) return { kind: 'print', text: await completeWord(args.slice(1), columns) }
   if (args[0] === 'conformance') return readConformanceCommand(args.slice(1), columns)
+  if (args[0] === 'top') return readTopCommand(args.slice(1), columns)
   if (args[0] === 'explain') return readExplainCommand(args.slice(1), columns)
   if (args[0] === 'completion' && args.length === 1) return { kind: 'print', text: await captureScript(await buildProxyParser(columns)) }
   const { values } = readArguments(proxyTable, args)
@@ -172,6 +198,7 @@ async function completeWord(words: readonly string[], columns: number): Promise<
   // Only a finished word is a command.
   if (words.length > 2 && name === 'conformance') return completeConformance(words.slice(1))
   if (words.length > 2 && name === 'explain') return completeExplain(words.slice(1))
+  if (words.length > 2 && name === 'top') return completeTop(words.slice(1))
   const completions = await (await buildProxyParser(columns)).getCompletion([...words])
   return `${completions.join('\n')}\n`
 }
@@ -228,7 +255,29 @@ function readSettings(values: ReadonlyMap<string, readonly string[]>): Settings 
     logLevel: readChoice('log-level', text('log-level'), logLevels) ?? 'info',
     logFormat: readChoice('log-format', text('log-format'), logFormats) ?? 'auto',
     accessLog,
+    admin: readAdmin(text('admin'), text('admin-token-file'), values.has('admin-public')),
   }
+}
+
+function readAdmin(address: string | undefined, tokenFile: string | undefined, isPublic: boolean): AdminOptions | undefined {
+  if (address === undefined) {
+    if (tokenFile !== undefined || isPublic)
+      throw misuse('--admin-token-file and --admin-public say more about --admin, which is not given')
+    return undefined
+  }
+  inWordsOf('admin', () => readAdminAddress({ address, public: isPublic }))
+  return { address, public: isPublic, token: tokenFile === undefined ? '' : readTokenFile(tokenFile) }
+}
+
+function readTokenFile(path: string): string {
+  let token: string
+  try {
+    token = fs.readFileSync(path, 'utf8').trim()
+  } catch (error) {
+    throw misuse(`--admin-token-file: cannot read ${quoteArgument(path)}: ${(error as Error).message}`)
+  }
+  if (/^\S{16,}$/.test(token)) return token
+  throw misuse(`--admin-token-file: ${quoteArgument(path)} has to hold 16 or more characters without white space`)
 }
 
 function readWorkers(value = 'auto'): number | 'auto' {

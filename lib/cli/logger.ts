@@ -13,7 +13,13 @@ export type LogLevel = (typeof logLevels)[number]
 export const logFormats = ['auto', 'json', 'pretty'] as const
 export type LogFormat = (typeof logFormats)[number]
 
+export function isLogLevel(text: string): text is LogLevel {
+  return (logLevels as readonly string[]).includes(text)
+}
+
 export interface CommandLogger extends Logger {
+  /** Logs more or less from now on. */
+  setLevel(level: LogLevel): void
   /** Resolves when every line is written, or cannot be. */
   close(): Promise<void>
 }
@@ -44,6 +50,7 @@ export async function createLogger(level: LogLevel, format: LogFormat, everyLine
     warn: (fields, message) => logger.warn(fields, message),
     error: (fields, message) => logger.error(fields, message),
     fatal: (fields, message) => logger.fatal(fields, message),
+    setLevel: (next) => void (logger.level = next),
     close: () => writer.close(),
   }
 }

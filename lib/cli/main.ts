@@ -4,10 +4,10 @@
  * 2 it was called wrongly, 130 and 143 stopped at once by a second signal. The engine is loaded only when it is needed, so that help and
  * mistakes are answered without it.
  */
-import fs from 'node:fs'
 import { ProxyError } from '../core/errors.ts'
 import { readCommandLine } from './flags.ts'
 import { endProcess } from './terminal.ts'
+import { readVersion } from './version.ts'
 
 const exitCode = await main(process.argv.slice(2))
 endProcess(exitCode)
@@ -40,6 +40,10 @@ async function main(args: readonly string[]): Promise<number> {
         const texts = command.rules.map((rule) => explainRule(rule, paint))
         return await print(process.stdout, texts.length === 0 ? listRules(paint) : texts.join('\n'))
       }
+      case 'top': {
+        const { runTop } = await import('./top.ts')
+        return await runTop(command.settings)
+      }
       case 'run': {
         const { run } = await import('./run.ts')
         return await run(command.settings)
@@ -57,9 +61,7 @@ function helpColumns(): number {
 
 async function describeVersion(): Promise<string> {
   const { llhttpVersion } = await import('../../native-free-parser/index.ts')
-  // Three folders up from build/lib/cli, both in the repository and in an installed package.
-  const { version } = JSON.parse(fs.readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }
-  return `eproxy-raw ${version}, node ${process.versions.node}, llhttp ${llhttpVersion}\n`
+  return `eproxy-raw ${readVersion()}, node ${process.versions.node}, llhttp ${llhttpVersion}\n`
 }
 
 /** One line, whatever is in it: arguments and paths are repeated in messages. */

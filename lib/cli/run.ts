@@ -2,14 +2,16 @@
  * The life of the running command: the log is opened, the service starts, a signal drains it, a second one ends it at once. It decides
  * about exit codes and words; whether one process serves or several is the service's business.
  */
+import type { AdminListener } from '../admin/admin-listener.ts'
 import { formatDuration } from '../core/units.ts'
 import { timeoutTable } from '../core/options.ts'
 import { resolveWorkers } from '../workers/proxy-group.ts'
 import type { Settings } from './flags.ts'
 import { containFaults } from './contain-faults.ts'
 import { hasLostTerminal } from './terminal.ts'
-import { createLogger, type CommandLogger } from './logger.ts'
+import { createLogger, isLogLevel, type CommandLogger } from './logger.ts'
 import type { Service } from './service.ts'
+import { readVersion } from './version.ts'
 
 type StopSignal = 'SIGTERM' | 'SIGINT'
 const signalExitCodes = { SIGINT: 130, SIGTERM: 143 } as const satisfies Record<StopSignal, number>
@@ -20,10 +22,13 @@ export async function run(settings: Settings): Promise<number> {
   const faults = containFaults(logger)
   const service = await createService(settings, logger)
   const stop = awaitStopSignal(service, logger)
+  let admin: AdminListener | undefined
   try {
     announce(await service.listen(), settings, service.workers, logger)
     faults.isServing = true
+    admin = await startAdmin(settings, service, logger)
     const signal = await Promise.race([stop, service.failed])
+    admin?.beginDrain()
     const drainMs = settings.options.timeouts?.drain ?? timeoutTable.drain.default
     logger.info({ signal }, `stopping: running exchanges have ${formatDuration(drainMs)} to finish, a second signal ends them`)
     logger.info(await service.close(), 'stopped')
@@ -31,6 +36,7 @@ export async function run(settings: Settings): Promise<number> {
     await service.destroy()
     throw error
   } finally {
+    await admin?.close()
     await service.dispose()
     await logger.close()
   }
@@ -46,6 +52,33 @@ async function createService(settings: Settings, logger: CommandLogger): Promise
   }
   const { GroupService } = await import('./group-service.ts')
   return new GroupService(settings, workers, logger)
+}
+
+/** Loaded only when it is wanted. */
+async function startAdmin(settings: Settings, service: Service, logger: CommandLogger): Promise<AdminListener | undefined> {
+  if (settings.admin === undefined) return undefined
+  const { AdminListener } = await import('../admin/admin-listener.ts')
+  const { token, ...shown } = settings.admin
+  const admin = new AdminListener({
+    ...settings.admin,
+    subject: await service.observe(),
+    controls: {
+      setLogLevel(level) {
+        if (!isLogLevel(level)) return false
+        logger.setLevel(level)
+        service.setLogLevel(level)
+        return true
+      },
+      // The one way to stop.
+      drain: () => void process.kill(process.pid, 'SIGTERM'),
+      describeConfig: () => ({ ...settings, workers: service.workers, admin: { ...shown, token: token === '' ? '' : '***' } }),
+    },
+    logger,
+    version: readVersion(),
+  })
+  const { address } = await admin.listen()
+  logger.info({ address, changes: token === '' ? 'none without a token' : 'with the token' }, `admin listener on ${address}`)
+  return admin
 }
 
 function announce(addresses: readonly string[], settings: Settings, workers: number, logger: CommandLogger): void {

@@ -1,4 +1,7 @@
 /** What the command runs: one proxy in this process, or a group of workers. */
+import type { AdminSubject } from '../admin/subject.ts'
+import type { LogLevel } from './logger.ts'
+
 export interface Service {
   readonly workers: number
   /** Never resolves; rejects when the service has ended by itself. */
@@ -7,6 +10,10 @@ export interface Service {
   listen(): Promise<readonly string[]>
   /** SIGHUP. What comes of it is in the log. */
   reload(): void
+  /** For the admin listener. */
+  observe(): Promise<AdminSubject>
+  /** Of the processes that serve; this one has a log of its own. */
+  setLogLevel(level: LogLevel): void
   /** SIGUSR2: goes on in a new access log. */
   reopen(): void
   /** Lets running exchanges finish. Resolves with what there is to say about the time that is over. */

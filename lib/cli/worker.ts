@@ -3,7 +3,7 @@ import { createProxy } from '../index.ts'
 import { GroupMember } from '../workers/group-member.ts'
 import { CommandAccessLog } from './command-access-log.ts'
 import { containFaults } from './contain-faults.ts'
-import { createLogger, type LogFormat, type LogLevel } from './logger.ts'
+import { createLogger, isLogLevel, type LogFormat, type LogLevel } from './logger.ts'
 import { endProcess } from './terminal.ts'
 
 export interface WorkerPayload {
@@ -28,6 +28,9 @@ async function main(): Promise<number> {
     faults.isServing = true
     await member.serve(proxy, {
       onReopen: () => log.reopen(),
+      onLogLevel: (level) => {
+        if (isLogLevel(level)) logger.setLevel(level)
+      },
       onOrphaned: () => logger.warn({}, 'the primary is gone: finishing what runs'),
     })
     return 0

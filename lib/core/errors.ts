@@ -26,6 +26,8 @@ export const errorTable = {
   ERR_EPROXY_CLIENT_ABORTED: { status: 0, side: 'client', termination: 'CD', proxyStatus: 'connection_terminated', doc: 'the client went away before the exchange was complete' },
   ERR_EPROXY_QUEUE_FULL: { status: 503, side: 'proxy', termination: 'SQ', proxyStatus: 'connection_limit_reached', doc: 'too many requests already wait for this upstream (pool.waiting)' },
   ERR_EPROXY_QUEUE_TIMEOUT: { status: 503, side: 'proxy', termination: 'sQ', proxyStatus: 'connection_limit_reached', doc: 'no upstream connection became free (timeouts.queue)' },
+  ERR_EPROXY_CIRCUIT_OPEN: { status: 503, side: 'proxy', termination: 'PQ', proxyStatus: 'connection_limit_reached', doc: 'the circuit breaker of the group lets no more exchanges begin (breaker)' },
+  ERR_EPROXY_NO_SERVER: { status: 503, side: 'upstream', termination: 'SC', proxyStatus: 'destination_unavailable', doc: 'no server of the group can be used: down, ejected, draining or disabled' },
   ERR_EPROXY_DNS_TIMEOUT: { status: 503, side: 'upstream', termination: 'sC', proxyStatus: 'dns_timeout', doc: 'the name of the upstream was not resolved in time (timeouts.dns)' },
   ERR_EPROXY_DNS_FAILED: { status: 503, side: 'upstream', termination: 'SC', proxyStatus: 'dns_error', doc: 'the name of the upstream has no address' },
   ERR_EPROXY_CONNECT_TIMEOUT: { status: 504, side: 'upstream', termination: 'sC', proxyStatus: 'connection_timeout', doc: 'no connection to the upstream in time (timeouts.connect)' },

@@ -5,7 +5,7 @@
  */
 import { BodyKind, encodeTrailers, FieldKind, lastChunk, ParseError } from '../../native-free-parser/index.ts'
 import type { RequestHead, ResponseContext, ResponseHead, RuleId, TrailerSection } from '../../native-free-parser/index.ts'
-import { assert, contradiction } from '../core/assert.ts'
+import { contradiction } from '../core/assert.ts'
 import { errorTable, type ExchangeErrorCode, type ProxyError } from '../core/errors.ts'
 import type { ProxyConfig } from '../core/options.ts'
 import { Deadline, type DeadlineOwner } from '../core/timers.ts'
@@ -15,7 +15,8 @@ import type { ExchangeSummary } from '../observe/exchange-summary.ts'
 import { encodeLocalResponse, type LocalResponse } from '../policy/local-response.ts'
 import type { ConnectionUser, UpstreamConnection, UpstreamLoss } from '../upstream/connection.ts'
 import type { UpstreamGroup } from '../upstream/group.ts'
-import { Waiter, type Pool } from '../upstream/pool.ts'
+import { Waiter } from '../upstream/pool.ts'
+import type { Server } from '../upstream/server.ts'
 import { nobody, type AfterExchange, type ClientSide } from './client-side.ts'
 import type { ExchangeEnvironment } from './environment.ts'
 import { forwardRequest, isIdempotent, readMaxForwards, readUpgrade, refuseLoop, type ForwardOptions } from './forward-request.ts'
@@ -56,7 +57,7 @@ function isLegalMove(from: ExchangeState, to: ExchangeState): boolean {
   }
 }
 
-const noTries: readonly Pool[] = Object.freeze([])
+const noTries: readonly Server[] = Object.freeze([])
 const noNominations: ReadonlySet<string> = new Set()
 const noNames: readonly string[] = Object.freeze([])
 const answerToOther: ResponseContext = Object.freeze({ toHead: false, offered: noNames })
@@ -78,6 +79,17 @@ export function formatExchangeId(instance: string, number: number): string {
 function responseContext(toHead: boolean, offered: readonly string[]): ResponseContext {
   if (offered.length === 0) return toHead ? answerToHead : answerToOther
   return { toHead, offered: offered.map((protocol) => protocol.toLowerCase()) }
+}
+
+/** The server says itself that it, or what is behind it, cannot serve: RFC 9110 sections 15.6.3 to 15.6.5. */
+function isGatewayFailure(status: number): boolean {
+  return status === 502 || status === 503 || status === 504
+}
+
+/** A pooled connection that ends between two requests is daily life, and a proxy that stops is nobody's fault but its own. */
+function isServersFault(connection: UpstreamConnection, code: ExchangeErrorCode): boolean {
+  if (code === 'ERR_EPROXY_UPSTREAM_CLOSED') return connection.uses === 1
+  return code !== 'ERR_EPROXY_DRAINED' && code !== 'ERR_EPROXY_INTERNAL'
 }
 
 export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
@@ -117,7 +129,11 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #awaitsContinue = false
 
   // The way to the upstream.
-  #pool: Pool | undefined
+  #server: Server | undefined
+  /** By which the group chooses, '' where it does not. */
+  #serverKey = ''
+  /** The server was picked after another one, or a connection, had failed. */
+  #isRetry = false
   #upstream: UpstreamConnection | undefined
   #tried = noTries
   #lastFailure: ProxyError | undefined
@@ -218,6 +234,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#persists = false
     this.#isLast = false
     this.#tried = noTries
+    this.#serverKey = ''
     this.#lastFailure = undefined
     this.#retried = false
     this.#requestHead = ''
@@ -281,6 +298,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#requestHead = forwardRequest(head, this.#describeForwarding(config, group), offered, maxForwards)
     this.#context = responseContext(head.method === 'HEAD', offered)
     this.#canReplay = isIdempotent(head.method)
+    this.#serverKey = group.keyOf(head, this.#client.socket)
     this.#acquire(false)
   }
 
@@ -400,7 +418,8 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
 
   override onConnectionFailed(error: ProxyError): void {
     this.#lastFailure = error
-    this.#tried = [...this.#tried, this.#pool!]
+    this.#group!.onFailure(this.#server!)
+    this.#tried = [...this.#tried, this.#server!]
     if (this.#tried.length >= this.#config.pool.attempts) return this.#fail(error.code as ExchangeErrorCode)
     this.#acquire(false)
   }
@@ -421,6 +440,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#goOn()
     this.#responseAt = wheel.clock.now()
     this.#status = head.status
+    if (isGatewayFailure(head.status)) this.#group!.onFailure(this.#server!)
     this.#canReplay = false
     this.#forgetReplay()
     if (head.status === 101) {
@@ -441,13 +461,10 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     )
       this.#persists = false
     const connection = this.#persists ? (this.#minorVersion === 0 ? 'keep-alive' : '') : 'close'
-    this.#responseHead += forwardFinal(
-      head,
-      this.#framing,
-      connection,
-      config.via,
-      head.has(FieldKind.DATE) ? '' : this.#environment.httpDate(),
-    )
+    const date = head.has(FieldKind.DATE) ? '' : this.#environment.httpDate()
+    this.#responseHead += forwardFinal(head, this.#framing, connection, config.via, date)
+    const cookie = this.#group!.cookieFor(this.#server!, this.#serverKey)
+    if (cookie !== '') this.#responseHead = this.#responseHead.slice(0, -2) + cookie + '\r\n'
   }
 
   onResponseBody(_bytes: Uint8Array, start: number, end: number): void {
@@ -495,6 +512,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   onUpstreamLost({ code, fault, cause }: UpstreamLoss): void {
     const connection = this.#upstream!
     this.#upstream = undefined
+    if (isServersFault(connection, code)) this.#group!.onFailure(this.#server!)
     this.#environment.responseBatch.clear()
     this.#responseHead = ''
     if (fault !== undefined && code === 'ERR_EPROXY_RESPONSE_REFUSED') {
@@ -530,7 +548,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     switch (deadline.phase) {
       case 'queue':
         // A connection that is being made is waited for as long as its own deadlines allow.
-        if (this.#pool!.isConnectingForAll) return this.#environment.wheel.arm(deadline, 'queue', this.#config.timeouts.queue)
+        if (this.#server!.pool.isConnectingForAll) return this.#environment.wheel.arm(deadline, 'queue', this.#config.timeouts.queue)
         return this.#fail('ERR_EPROXY_QUEUE_TIMEOUT')
       case 'request':
         return this.#fail('ERR_EPROXY_REQUEST_TIMEOUT')
@@ -560,17 +578,22 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   /** Takes a connection from the pool whose turn it is, or waits for one. */
   #acquire(fresh: boolean): void {
     const { wheel } = this.#environment
-    const pool = this.#group!.pick(this.#tried)
-    if (pool === undefined) {
-      assert(this.#lastFailure !== undefined, 'no server to try, and none failed')
-      return this.#fail(this.#lastFailure.code as ExchangeErrorCode, undefined, this.#lastFailure.message)
+    const group = this.#group!
+    this.#leaveServer()
+    this.#isRetry = this.#retried || this.#tried.length > 0
+    const server = group.pick(this.#tried, this.#serverKey, this.#isRetry)
+    if (server === undefined) {
+      const last = this.#lastFailure
+      if (last === undefined) return this.#fail(group.refusal)
+      return this.#fail(last.code as ExchangeErrorCode, undefined, last.message)
     }
     if (this.#tried.length > 0) {
       this.#retries++
       this.#environment.counters.countRetry('connect')
     }
-    this.#pool = pool
-    this.#upstreamName = pool.name
+    this.#server = server
+    const { pool } = server
+    this.#upstreamName = server.name
     let connection: UpstreamConnection | undefined
     try {
       connection = pool.acquire(this, fresh)
@@ -586,6 +609,12 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     }
     if (this.#state !== ExchangeState.WAITING) this.#to(ExchangeState.WAITING)
     if (!this.#deadline.isArmed) wheel.arm(this.#deadline, 'queue', this.#config.timeouts.queue)
+  }
+
+  #leaveServer(): void {
+    if (this.#server === undefined) return
+    this.#group!.leave(this.#server, this.#isRetry)
+    this.#server = undefined
   }
 
   #attach(connection: UpstreamConnection): void {
@@ -650,12 +679,13 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   #settle(): void {
+    if (!isGatewayFailure(this.#status)) this.#group!.onSuccess(this.#server!)
     const ends = settle(this.#request, this.#response, this.#persists)
     const upstream = this.#upstream!
     this.#upstream = undefined
     // It was held for this client; the next one has nothing to do with that.
     upstream.hold.free(HoldReason.SINK_FULL)
-    if (ends.upstream === 'release') this.#pool!.release(upstream)
+    if (ends.upstream === 'release') this.#server!.pool.release(upstream)
     else {
       upstream.answeredEarly()
       upstream.terminate()
@@ -684,6 +714,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
 
   #startTunnel(): void {
     this.#to(ExchangeState.TUNNEL)
+    this.#group!.onSuccess(this.#server!)
     this.#environment.wheel.disarm(this.#totalDeadline)
     const upstream = this.#upstream!
     const ahead = this.#client.becomeTunnel()
@@ -794,7 +825,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#environment.responseBatch.clear()
     if (this.#pending.length > 0) this.#pending.length = 0
     this.#forgetReplay()
-    this.#pool = undefined
+    this.#leaveServer()
     this.#environment.onExchangeEnd(this)
     const client = this.#client
     this.#client = nobody

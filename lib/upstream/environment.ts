@@ -5,6 +5,7 @@ import type { Address, ProxyConfig } from '../core/options.ts'
 import type { TimerWheel } from '../core/timers.ts'
 import type { ByteSocket, SocketHandler } from '../net/byte-socket.ts'
 import type { Counters } from '../observe/counters.ts'
+import type { BreakerEvent, ServerEvent } from '../observe/server-event.ts'
 import type { UpstreamConnection } from './connection.ts'
 import type { ResolvedAddress } from './resolver.ts'
 
@@ -24,13 +25,17 @@ export interface UpstreamEnvironment {
   readonly resolver: NameResolver
   readonly counters: Counters
   /** From 0 up to 1. */
-  random(): number
+  readonly random: () => number
   /** Starts to connect. The address of a TCP server is an IP address. */
   connect(address: Address, handler: SocketHandler): ByteSocket
   /** A connection is out of step, or looks like it. `bytes` of what it said answer no request. */
   onDesync(connection: UpstreamConnection, kind: DesyncKind, bytes: number): void
   /** Connections to this server are not reused from now on, or are again. */
   onQuarantine(server: string, isQuarantined: boolean): void
+  /** The standing of a server has changed. */
+  onServer(event: ServerEvent): void
+  /** A group begins to refuse exchanges, or has stopped doing so. */
+  onBreaker(event: BreakerEvent): void
   /** A fault of our own outside any connection's event. */
   onFault(error: unknown): void
 }

@@ -38,6 +38,14 @@ export interface DesyncStats {
   readonly desync: DesyncCounts
 }
 
+/** Who wants to know whether the server can be reached. */
+export interface PoolWatcher {
+  /** An attempt to connect failed; it is down for a while. */
+  onRefused(reason: string): void
+  /** An attempt succeeded, perhaps the first after one that did not. */
+  onConnected(): void
+}
+
 /** Keeps the numbers of connections unique within the process. */
 let connectionId = 0
 
@@ -60,11 +68,13 @@ export class Pool implements ConnectionKeeper {
   #nextAddress = 0
   #closed = false
   readonly #sentinel: Sentinel
+  readonly #watcher: PoolWatcher | undefined
 
-  constructor(address: Address, environment: UpstreamEnvironment) {
+  constructor(address: Address, environment: UpstreamEnvironment, watcher?: PoolWatcher) {
     this.#address = address
     this.#name = formatAddress(address)
     this.#environment = environment
+    this.#watcher = watcher
     this.#sentinel = new Sentinel(environment.config.desync, environment.wheel, () => environment.onQuarantine(this.#name, false))
   }
 
@@ -75,6 +85,16 @@ export class Pool implements ConnectionKeeper {
   /** It refused a connection less than `timeouts.serverDown` ago. */
   get isDown(): boolean {
     return this.#environment.wheel.clock.now() < this.#downUntil
+  }
+
+  /** When it may be tried again; in the past for a server that is not down. */
+  get downUntil(): number {
+    return this.#downUntil
+  }
+
+  /** Requests that wait and have no attempt of their own under way. */
+  get queued(): number {
+    return Math.max(0, this.#waiting - this.#connecting)
   }
 
   /** Every waiter has an attempt of its own under way: nobody waits for others to finish. */
@@ -158,6 +178,7 @@ export class Pool implements ConnectionKeeper {
   onConnected(connection: UpstreamConnection): void {
     this.#connecting--
     this.#downUntil = Number.NEGATIVE_INFINITY
+    this.#watcher?.onConnected()
     if (this.#closed && this.#firstWaiter === undefined) {
       connection.idle()
       return connection.terminate()
@@ -286,6 +307,7 @@ export class Pool implements ConnectionKeeper {
   #fail(error: ProxyError): void {
     this.#connecting--
     this.#downUntil = this.#environment.wheel.clock.now() + this.#environment.config.timeouts.serverDown
+    this.#watcher?.onRefused(error.message)
     const waiter = this.#firstWaiter
     if (waiter !== undefined && this.#waiting > this.#connecting) {
       this.#dequeue(waiter)

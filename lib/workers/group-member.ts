@@ -120,6 +120,10 @@ export class GroupMember {
         return this.#hooks.onReopen?.()
       case 'stats':
         return tell({ kind: 'stats', question: message.question, stats: proxy.stats })
+      case 'server': {
+        const { group, server, state } = message.order
+        return tell({ kind: 'server', question: message.question, isKnown: proxy.setServerState(group, server, state) })
+      }
       case 'watch':
         return message.isWatched ? this.#feed?.follow() : this.#feed?.leave()
       case 'log-level':

@@ -2,6 +2,7 @@
 import { zeroDesyncCounts } from '../core/desync.ts'
 import { noFigures } from '../observe/counters.ts'
 import type { ProxyStats } from '../proxy.ts'
+import type { LastCheck } from '../upstream/health-monitor.ts'
 import type { WorkerState } from './worker-process.ts'
 
 export interface WorkerStats {
@@ -38,6 +39,7 @@ export const noStats: ProxyStats = Object.freeze({
   parserSlots: 0,
   parserMemoryBytes: 0,
   upstreams: Object.freeze({}),
+  groups: Object.freeze({}),
   reloadsTotal: 0,
 })
 
@@ -51,14 +53,30 @@ export function addCounters(sum: ProxyStats, ended: ProxyStats): ProxyStats {
   return addFigures(sum, Object.fromEntries(counters)) as unknown as ProxyStats
 }
 
-/** Adds numbers name by name, at every depth; what is true of one part is true of the sum. */
+/** Adds numbers name by name, at every depth; what is true of one part is true of the sum, and words that differ are all said. */
 function addFigures(sum: object, part: object): Record<string, unknown> {
   const result: Record<string, unknown> = { ...sum }
   for (const [name, value] of Object.entries(part) as [string, unknown][]) {
     const before = result[name]
-    if (typeof value === 'number') result[name] = (typeof before === 'number' ? before : 0) + value
+    if (name === 'lastCheck') result[name] = laterCheck(before as LastCheck | undefined, value as LastCheck | undefined)
+    // Each worker has the same, by configuration.
+    else if (name === 'weight') result[name] = value
+    else if (typeof value === 'string') result[name] = typeof before === 'string' ? joinWords(before, value) : value
+    else if (typeof value === 'number') result[name] = (typeof before === 'number' ? before : 0) + value
     else if (typeof value === 'boolean') result[name] = before === true || value
     else if (typeof value === 'object' && value !== null) result[name] = addFigures(typeof before === 'object' ? (before ?? {}) : {}, value)
   }
   return result
+}
+
+function laterCheck(one: LastCheck | undefined, other: LastCheck | undefined): LastCheck | undefined {
+  if (one === undefined || other === undefined) return one ?? other
+  return one.at > other.at ? one : other
+}
+
+const separator = ' | '
+
+function joinWords(one: string, other: string): string {
+  const words = one.split(separator)
+  return words.includes(other) ? one : [...words, other].filter((word) => word !== '').join(separator)
 }

@@ -7,6 +7,7 @@ import type { DesyncEvent, QuarantineEvent } from '../observe/desync-event.ts'
 import type { ExchangeSummary } from '../observe/exchange-summary.ts'
 import type { LiveEvent, LiveEventKind } from '../observe/live-event.ts'
 import { LogBudget } from '../observe/log-budget.ts'
+import type { BreakerEvent, ServerEvent } from '../observe/server-event.ts'
 import type { Proxy } from '../proxy.ts'
 
 /** A target may be as long as a request line; nobody reads that much. */
@@ -31,6 +32,8 @@ export class LiveFeed {
     this.#proxy.on('failure', this.#onFailure)
     this.#proxy.on('desync', this.#onDesync)
     this.#proxy.on('quarantine', this.#onQuarantine)
+    this.#proxy.on('server', this.#onServer)
+    this.#proxy.on('breaker', this.#onBreaker)
   }
 
   leave(): void {
@@ -39,6 +42,8 @@ export class LiveFeed {
     this.#proxy.off('failure', this.#onFailure)
     this.#proxy.off('desync', this.#onDesync)
     this.#proxy.off('quarantine', this.#onQuarantine)
+    this.#proxy.off('server', this.#onServer)
+    this.#proxy.off('breaker', this.#onBreaker)
   }
 
   readonly #onFailure = (summary: ExchangeSummary): void => {
@@ -73,6 +78,16 @@ export class LiveFeed {
 
   readonly #onQuarantine = ({ upstream, state }: QuarantineEvent): void => {
     this.#tell('quarantine', `quarantine of ${upstream} ${state}`, { upstream, state })
+  }
+
+  readonly #onServer = ({ group, server, change, reason }: ServerEvent): void => {
+    if (!this.#budget.take()) return
+    this.#tell('server', `${group === '' ? '' : `${group}/`}${server} ${change}: ${reason}`, { group, server, change, reason })
+  }
+
+  readonly #onBreaker = ({ group, limit, state }: BreakerEvent): void => {
+    if (!this.#budget.take()) return
+    this.#tell('server', `the circuit breaker of group ${group} ${state} (${limit})`, { group, limit, state })
   }
 
   #tell(kind: LiveEventKind, text: string, fields: LiveEvent['fields']): void {

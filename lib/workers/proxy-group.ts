@@ -12,8 +12,9 @@ import { ProxyError } from '../core/errors.ts'
 import { resolveOptions, resolveSupervision, workersMax, type ProxyConfig, type ProxyOptions, type Supervision } from '../core/options.ts'
 import type { LiveEvent } from '../observe/live-event.ts'
 import { silentLogger, type Logger } from '../observe/logger.ts'
+import type { AdminState } from '../upstream/server.ts'
 import { addCounters, noStats, sumStats, type GroupStats } from './group-stats.ts'
-import { beatMs } from './messages.ts'
+import { beatMs, type ServerOrder } from './messages.ts'
 import { decideRestart, judgeSilence } from './restart-policy.ts'
 import { shareLimits } from './share-limits.ts'
 import { SharedSocket } from './shared-socket.ts'
@@ -100,6 +101,8 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
   #isLevelDue = false
   #watcher: ((event: LiveEvent) => void) | undefined
   #logLevel: string | undefined
+  /** What operators want of servers, for workers that are yet to come. */
+  readonly #serverOrders = new Map<string, ServerOrder>()
   #failure: ProxyError | undefined
   /** Resolves when nothing runs any more. Rejects with ProxyError ERR_EPROXY_WORKER when the group has given up. */
   readonly ended: Promise<void>
@@ -188,6 +191,20 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
   watch(watcher: ((event: LiveEvent) => void) | undefined): void {
     this.#watcher = watcher
     for (const worker of this.#workers()) worker.watch(watcher !== undefined)
+  }
+
+  /**
+   * Takes a server out of the choice, or back in, in all workers: see Proxy.setServerState. False when no worker that answers in time knows such a
+   * server.
+   */
+  async setServerState(group: string, server: string, state: AdminState, timeoutMs = statsTimeoutMs): Promise<boolean> {
+    const order: ServerOrder = { group, server, state }
+    const answers = await Promise.all([...this.#workers()].map((worker) => worker.orderServer(order, timeoutMs)))
+    if (!answers.includes(true)) return false
+    const key = JSON.stringify([group, server])
+    if (state === 'enabled') this.#serverOrders.delete(key)
+    else this.#serverOrders.set(key, order)
+    return true
   }
 
   /** For the workers that live, and those to come. */
@@ -299,6 +316,7 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
     worker.ready.then(
       () => {
         this.#logger.debug({ worker: worker.number, workerPid: worker.pid }, `worker ${worker.number} is ready`)
+        for (const order of this.#serverOrders.values()) void worker.orderServer(order, statsTimeoutMs)
         if (this.#watcher !== undefined) worker.watch(true)
         if (this.#logLevel !== undefined) worker.setLogLevel(this.#logLevel)
         this.#levelSoon()

@@ -183,7 +183,7 @@ function compare(model: Model, stage: ExchangeStage): void {
   for (const index of stage.upstream.sockets.keys())
     assert.equal(stage.upstream.isGone(index), index !== upstream?.index, `upstream socket ${index}`)
   assert.deepEqual(
-    stage.group.pools.map((pool) => pool.stats),
+    stage.group.servers.map(({ pool }) => pool.stats),
     [
       {
         idle: upstream?.state === 'idle' ? 1 : 0,

@@ -18,7 +18,7 @@ import { WriteBatch } from '../../lib/exchange/write-batch.ts'
 import type { SocketHandler } from '../../lib/net/byte-socket.ts'
 import { Counters } from '../../lib/observe/counters.ts'
 import type { ExchangeSummary } from '../../lib/observe/exchange-summary.ts'
-import { UpstreamGroup } from '../../lib/upstream/group.ts'
+import { plainServers, UpstreamGroup } from '../../lib/upstream/group.ts'
 import { innocentRequest, LenientServer, smugglingRequest, type HostileRequest, type Leniency } from '../support/lenient-server.ts'
 import { fieldOf, ReferenceReader } from '../support/reference-parser.ts'
 import { SeededRandom } from '../support/seeded-random.ts'
@@ -69,7 +69,7 @@ export class HostileRun {
     }
     this.#wheel = new TimerWheel(this.#clock, { onLag: () => {}, onFault })
     const buffer = new SharedReadBuffer(engine.readBuffer)
-    this.#upstreams = new UpstreamGroup(this.#config.upstreams, {
+    this.#upstreams = new UpstreamGroup(plainServers(this.#config.upstreams), {
       config: this.#config,
       parserEngine: engine,
       responseLimits: parserLimits(this.#config.limits, 'response'),
@@ -82,6 +82,8 @@ export class HostileRun {
       random: () => random.next(),
       connect: (_address, handler) => this.#connect(buffer, handler),
       onDesync: (_connection, kind) => void this.kinds.add(kind),
+      onServer: () => {},
+      onBreaker: () => {},
       onQuarantine: (_server, isQuarantined) => {
         this.#isQuarantined = isQuarantined
         if (!isQuarantined) return

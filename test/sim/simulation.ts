@@ -19,7 +19,7 @@ import type { SocketHandler } from '../../lib/net/byte-socket.ts'
 import { Counters } from '../../lib/observe/counters.ts'
 import type { ExchangeSummary } from '../../lib/observe/exchange-summary.ts'
 import type { UpstreamEnvironment } from '../../lib/upstream/environment.ts'
-import { UpstreamGroup } from '../../lib/upstream/group.ts'
+import { plainServers, UpstreamGroup } from '../../lib/upstream/group.ts'
 import type { ResolvedAddress } from '../../lib/upstream/resolver.ts'
 import { ClientActor } from './client-actor.ts'
 import { Ledger } from './ledger.ts'
@@ -98,7 +98,7 @@ export class Simulation {
         throw error
       },
     })
-    this.#upstreams = new UpstreamGroup(this.#config.upstreams, this.#makeUpstreamEnvironment())
+    this.#upstreams = new UpstreamGroup(plainServers(this.#config.upstreams), this.#makeUpstreamEnvironment())
     this.#environment = this.#makeEnvironment()
   }
 
@@ -332,6 +332,8 @@ export class Simulation {
       connect: (address, handler) => this.#connect(address.kind === 'tcp' ? address.host : address.path, handler),
       onDesync: () => {},
       onQuarantine: () => {},
+      onServer: () => {},
+      onBreaker: () => {},
       onFault: (error) => {
         throw error
       },

@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { zeroDesyncCounts } from '../../lib/core/desync.ts'
 import type { ProxyStats } from '../../lib/index.ts'
 import { noFigures } from '../../lib/observe/counters.ts'
+import { unusedServer } from '../support/server-stats.ts'
 import { checkTable, judgeSoak } from './checks.ts'
 import { misdeedTable } from './misdeeds.ts'
 import { narrowConnections } from './proxy-options.ts'
@@ -14,7 +15,7 @@ import type { Standing } from './subject-messages.ts'
 const mib = 1_048_576
 const noFaults = { count: 0, samples: [] }
 
-const unused = { idle: 0, busy: 0, connecting: 0, waiting: 0, isQuarantined: false, desync: zeroDesyncCounts() }
+const unused = { ...unusedServer, idle: 0, busy: 0, connecting: 0, waiting: 0, isQuarantined: false, desync: zeroDesyncCounts() }
 
 function makeStats(more: Partial<ProxyStats> = {}): ProxyStats {
   return {
@@ -32,6 +33,7 @@ function makeStats(more: Partial<ProxyStats> = {}): ProxyStats {
     parserSlots: 0,
     parserMemoryBytes: 0,
     upstreams: { origin: unused },
+    groups: {},
     ...more,
   }
 }

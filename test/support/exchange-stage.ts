@@ -11,7 +11,7 @@ import { Exchange } from '../../lib/exchange/exchange.ts'
 import { WriteBatch } from '../../lib/exchange/write-batch.ts'
 import { BulkBuffers } from '../../lib/net/bulk-buffers.ts'
 import type { ExchangeSummary } from '../../lib/observe/exchange-summary.ts'
-import { UpstreamGroup } from '../../lib/upstream/group.ts'
+import { plainServers, UpstreamGroup } from '../../lib/upstream/group.ts'
 import { SharedReadBuffer, SimulatedSocket } from '../sim/simulated-socket.ts'
 import { UpstreamStage } from './upstream-stage.ts'
 
@@ -35,7 +35,7 @@ export class ExchangeStage {
     this.upstream = new UpstreamStage(options, windowBytes)
     const { config, counters, parserEngine, wheel } = this.upstream.environment
     this.#buffer = new SharedReadBuffer(parserEngine.readBuffer)
-    this.group = new UpstreamGroup([{ kind: 'tcp', host: '10.0.0.1', port: 80 }], this.upstream.environment)
+    this.group = new UpstreamGroup(plainServers([{ kind: 'tcp', host: '10.0.0.1', port: 80 }]), this.upstream.environment)
     const progress = this.#progress
     const environment: DownstreamEnvironment = {
       policy: makePlainPolicy(config, this.group, parserEngine),

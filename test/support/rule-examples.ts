@@ -7,7 +7,7 @@ import type { ParserLimits, ResponseContext, RuleId } from '../../native-free-pa
 import type { Conversation } from './parser-transcript.ts'
 
 /** Rules that need more than one message's bytes: the layers that know more raise them, and their tests check them. */
-export const rulesRaisedElsewhere = ['H1-VIA-LOOP', 'H1-MAX-FORWARDS', 'H1-RESPONSE-UNASKED'] as const
+export const rulesRaisedElsewhere = ['H1-VIA-LOOP', 'H1-MAX-FORWARDS', 'H1-PATH-AMBIGUOUS', 'H1-RESPONSE-UNASKED'] as const
 
 export interface RuleExamples {
   readonly refused: readonly Conversation[]

@@ -12,6 +12,7 @@ import { Counters } from '../../lib/observe/counters.ts'
 import type { ConnectionUser, RequestingClient, UpstreamConnection, UpstreamLoss } from '../../lib/upstream/connection.ts'
 import type { UpstreamEnvironment } from '../../lib/upstream/environment.ts'
 import { Pool, Waiter } from '../../lib/upstream/pool.ts'
+import type { BreakerEvent, ServerEvent } from '../../lib/observe/server-event.ts'
 import type { ResolvedAddress } from '../../lib/upstream/resolver.ts'
 import { SharedReadBuffer, SimulatedSocket } from '../sim/simulated-socket.ts'
 import { VirtualClock } from '../sim/virtual-clock.ts'
@@ -48,6 +49,8 @@ export class UpstreamStage {
   readonly desyncs: SeenDesync[] = []
   /** Servers whose quarantine began (+) or ended (-), in order. */
   readonly quarantines: string[] = []
+  readonly servers: ServerEvent[] = []
+  readonly breakers: BreakerEvent[] = []
   readonly #windowBytes: number
 
   constructor(options: Omit<ProxyOptions, 'upstreams'> = {}, windowBytes = 1_000_000) {
@@ -88,6 +91,8 @@ export class UpstreamStage {
         })
       },
       onQuarantine: (server, isQuarantined) => void this.quarantines.push(`${isQuarantined ? '+' : '-'}${server}`),
+      onServer: (event) => void this.servers.push(event),
+      onBreaker: (event) => void this.breakers.push(event),
       onFault: fail,
     }
   }

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { zeroDesyncCounts } from '../../lib/core/desync.ts'
 import { createProxy, type DesyncKind } from '../../lib/index.ts'
+import { unusedServer } from '../support/server-stats.ts'
 import { addCounters, noStats, sumStats } from '../../lib/workers/group-stats.ts'
 
 const desync = zeroDesyncCounts()
 const [kind] = Object.keys(desync) as [DesyncKind]
-const pool = { idle: 1, busy: 2, connecting: 3, waiting: 4, isQuarantined: false, desync }
+const pool = { ...unusedServer, idle: 1, busy: 2, connecting: 3, waiting: 4, isQuarantined: false, desync }
 const quarantined = { ...pool, isQuarantined: true }
 const one = { ...noStats, connections: 2, connectionsTotal: 5, desync: { ...desync, [kind]: 2 }, upstreams: { 'a:1': pool } }
 const other = {

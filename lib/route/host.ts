@@ -1,0 +1,61 @@
+/** Names of hosts: as a request gives them, and as a route writes them. Case, port and the one dot that may end a name mean nothing. */
+import { domainToASCII } from 'node:url'
+import { FieldKind, findAuthorityFault, type RequestHead } from '../../native-free-parser/index.ts'
+import { ProxyError } from '../core/errors.ts'
+
+/** RFC 1035 section 2.3.4, as text. Longer ones are no names that a route could have. */
+export const hostLengthMax = 253
+
+/**
+ * The host that a request is for, in lower case, without its port: of an absolute target its own (RFC 9112 section 3.2.2), Host otherwise. '' for a
+ * request of 1.0 that names none, and for one that is longer than a name can be.
+ */
+export function readHost(head: RequestHead): string {
+  const text = head.authority === '' ? head.valueOf(FieldKind.HOST) : head.authority
+  let end = text.length
+  // Only the colon of a port is behind everything that is not a digit.
+  let at = end
+  while (at > 0 && isDigit(text.charCodeAt(at - 1))) at--
+  if (at > 0 && text.charCodeAt(at - 1) === 0x3a) end = at - 1
+  if (end > 1 && text.charCodeAt(end - 1) === 0x2e) end--
+  if (end > hostLengthMax) return ''
+  return (end === text.length ? text : text.substring(0, end)).toLowerCase()
+}
+
+export interface HostPattern {
+  /** A wildcard stands for one label or more in front of the name. */
+  readonly isWildcard: boolean
+  /** Of a wildcard, what is behind the "*.". */
+  readonly name: string
+}
+
+/** `example.com`, `*.example.com`, an address. Throws ProxyError ERR_EPROXY_OPTION. */
+export function parseHostPattern(text: string): HostPattern {
+  const isWildcard = text.startsWith('*.')
+  const written = isWildcard ? text.slice(2) : text
+  if (written.includes('*'))
+    throw hostError(text, 'a "*" stands alone in front of the first dot, as in *.example.com; for any host leave hosts out')
+  if (/^(?:\[[^\]]*\]|[^:]*):[0-9]*$/.test(written)) throw hostError(text, 'leave the port out; it is not looked at')
+  const isAddress = written.startsWith('[')
+  const ascii = /^[\x20-\x7e]*$/.test(written) ? written.toLowerCase() : domainToASCII(written)
+  const name = ascii.endsWith('.') ? ascii.slice(0, -1) : ascii
+  if (
+    name === '' ||
+    name.length > hostLengthMax ||
+    findAuthorityFault(name, 0, name.length) >= 0 ||
+    name.includes('%') ||
+    /^\.|\.\./.test(name)
+  )
+    throw hostError(text, 'write a name such as example.com or *.example.com, or an address such as 192.0.2.1 or [2001:db8::1]')
+  if (isWildcard && isAddress) throw hostError(text, 'an address has no wildcard')
+  return { isWildcard, name }
+}
+
+function isDigit(code: number): boolean {
+  return code >= 0x30 && code <= 0x39
+}
+
+function hostError(text: string, why: string): ProxyError {
+  const shown = text.length > 64 ? `${text.slice(0, 64)}…` : text
+  return new ProxyError('ERR_EPROXY_OPTION', `${JSON.stringify(shown)} is not the host of a route: ${why}`)
+}

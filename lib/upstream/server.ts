@@ -1,0 +1,245 @@
+/**
+ * One server of a group: its connections, and what is known of it. It says when its standing changes; what follows from that for the choice is
+ * the group's. It owns its pool, its monitor and the deadline of its ejection.
+ */
+import { createHash } from 'node:crypto'
+import type { Address } from '../core/options.ts'
+import type { GroupOptions } from '../core/service-options.ts'
+import { Deadline, type DeadlineOwner } from '../core/timers.ts'
+import type { ServerChange } from '../observe/server-event.ts'
+import { hashText } from '../route/balance.ts'
+import type { UpstreamEnvironment } from './environment.ts'
+import { HealthMonitor, type LastCheck } from './health-monitor.ts'
+import { OutlierDetector } from './outlier-detector.ts'
+import { Pool, type PoolWatcher } from './pool.ts'
+
+/** What an operator wants of a server. `draining`: no new exchanges but those of clients that stick to it; `disabled`: none at all. */
+export type AdminState = 'enabled' | 'draining' | 'disabled'
+
+/** In one word: what somebody wants of it goes before what is known of it. */
+export type ServerState = 'up' | 'down' | 'ejected' | 'draining' | 'disabled'
+
+export interface ServerStats {
+  readonly state: ServerState
+  /** Why it is not up, '' when it is. */
+  readonly reason: string
+  readonly weight: number
+  readonly isBackup: boolean
+  /** Exchanges that have it now, those that wait for a connection included. */
+  readonly active: number
+  readonly exchangesTotal: number
+  readonly failuresTotal: number
+  readonly ejectionsTotal: number
+  readonly lastCheck: LastCheck | undefined
+}
+
+/** A server as its group is told of it. */
+export interface GroupServer {
+  readonly address: Address
+  readonly weight: number
+  readonly backup: boolean
+}
+
+/** The group, seen from below. */
+export interface ServerKeeper {
+  /** What is known of it is different now, and worth telling. */
+  onServerChange(server: Server, change: ServerChange, reason: string): void
+  /** It has just refused a connection once more, and is left alone for a while again. */
+  onReachabilityChange(): void
+}
+
+export type ServerSettings = Pick<GroupOptions, 'health' | 'outlier' | 'stickyCookie'>
+
+const stickyIdLength = 16
+
+export class Server implements DeadlineOwner, PoolWatcher {
+  readonly pool: Pool
+  readonly name: string
+  /** For rendezvous hashing: the same in every process and on every machine. */
+  readonly seed: number
+  /** The value of the sticky cookie. It names the server without saying its address; it is no secret to one who can guess that. */
+  readonly stickyId: string
+  /** Set-Cookie for it, a whole line. */
+  cookieLine = ''
+  readonly #address: Address
+  readonly #environment: UpstreamEnvironment
+  readonly #keeper: ServerKeeper
+  readonly #ejection: Deadline = new Deadline(this)
+  #monitor: HealthMonitor | undefined
+  #detector: OutlierDetector | undefined
+  #isEjected = false
+  #isRefusing = false
+  #reason = ''
+  weight = 1
+  isBackup = false
+  admin: AdminState = 'enabled'
+  /** Its place in the arrays of its group, -1 when it has left. */
+  index = -1
+  /** When it joined or came back, for slow start; -Infinity when that is long ago. */
+  since = Number.NEGATIVE_INFINITY
+  active = 0
+  exchangesTotal = 0
+  failuresTotal = 0
+  ejectionsTotal = 0
+
+  constructor(address: Address, environment: UpstreamEnvironment, keeper: ServerKeeper) {
+    this.pool = new Pool(address, environment, this)
+    this.name = this.pool.name
+    this.seed = hashText(this.name)
+    this.stickyId = createHash('sha256').update(`eproxy ${this.name}`).digest('base64url').slice(0, stickyIdLength)
+    this.#address = address
+    this.#environment = environment
+    this.#keeper = keeper
+  }
+
+  get isHealthy(): boolean {
+    return !this.#isEjected && this.#monitor?.isDown !== true
+  }
+
+  get isEjected(): boolean {
+    return this.#isEjected
+  }
+
+  get hasLeft(): boolean {
+    return this.index < 0
+  }
+
+  /** A client may stay with it. */
+  get canStick(): boolean {
+    return this.admin !== 'disabled' && this.isHealthy && !this.pool.isDown
+  }
+
+  get stats(): ServerStats {
+    const state = this.#state()
+    return {
+      state,
+      reason: state === 'up' ? '' : this.#reason,
+      weight: this.weight,
+      isBackup: this.isBackup,
+      active: this.active,
+      exchangesTotal: this.exchangesTotal,
+      failuresTotal: this.failuresTotal,
+      ejectionsTotal: this.ejectionsTotal,
+      lastCheck: this.#monitor?.lastCheck,
+    }
+  }
+
+  /** Takes what the group's options say of every server: what is known so far stays. Throws ProxyError ERR_EPROXY_OPTION. */
+  configure({ weight, backup }: GroupServer, { health, outlier, stickyCookie }: ServerSettings): void {
+    this.weight = weight
+    this.isBackup = backup
+    this.cookieLine = `Set-Cookie: ${stickyCookie}=${this.stickyId}; Path=/; HttpOnly; SameSite=Lax\r\n`
+    if (health === undefined) {
+      this.#monitor?.stop()
+      this.#monitor = undefined
+    } else if (this.#monitor === undefined) {
+      if (this.admin !== 'disabled') this.#monitor = this.#makeMonitor(health)
+    } else this.#monitor.update(health)
+    if (outlier === undefined) {
+      this.#detector = undefined
+      if (this.#isEjected) this.onDeadline()
+    } else if (this.#detector === undefined) this.#detector = new OutlierDetector(outlier)
+    else this.#detector.update(outlier)
+  }
+
+  onSuccess(): void {
+    this.#detector?.onSuccess(this.#environment.wheel.clock.now())
+  }
+
+  /** Returns why it is to be ejected, '' when it is not. */
+  onFailure(): string {
+    this.failuresTotal++
+    if (this.#detector === undefined || this.#isEjected) return ''
+    return this.#detector.onFailure(this.#environment.wheel.clock.now())
+  }
+
+  eject(reason: string): void {
+    if (this.#detector === undefined) return
+    const ms = this.#detector.eject(this.#environment.wheel.clock.now())
+    this.#environment.wheel.arm(this.#ejection, 'ejection', ms)
+    this.#isEjected = true
+    this.ejectionsTotal++
+    this.#tell('ejected', `${reason}; out for ${ms} ms`)
+  }
+
+  setAdmin(state: AdminState, settings: ServerSettings): void {
+    if (state === this.admin) return
+    this.admin = state
+    // Nobody looks at a server that is switched off on purpose.
+    if (state === 'disabled') {
+      this.#monitor?.stop()
+      this.#monitor = undefined
+    } else if (this.#monitor === undefined && settings.health !== undefined) this.#monitor = this.#makeMonitor(settings.health)
+    if (state === 'enabled') this.since = this.#environment.wheel.clock.now()
+    this.#tell(state, 'by an operator')
+  }
+
+  /** It is not configured any more: it closes with its last exchange. */
+  retire(): void {
+    this.index = -1
+    this.#stop()
+    this.pool.close()
+    this.#tell('draining', 'no longer in the group')
+  }
+
+  close(): void {
+    this.#stop()
+    this.pool.close()
+  }
+
+  destroy(): void {
+    this.#stop()
+    this.pool.destroy()
+  }
+
+  // DeadlineOwner
+
+  /** The ejection is over. */
+  onDeadline(): void {
+    this.#environment.wheel.remove(this.#ejection)
+    this.#isEjected = false
+    this.since = this.#environment.wheel.clock.now()
+    this.#tell('back', 'the ejection is over')
+  }
+
+  // PoolWatcher
+
+  onRefused(reason: string): void {
+    if (this.#isRefusing) return this.#keeper.onReachabilityChange()
+    this.#isRefusing = true
+    this.#tell('down', reason)
+  }
+
+  onConnected(): void {
+    if (!this.#isRefusing) return
+    this.#isRefusing = false
+    this.since = this.#environment.wheel.clock.now()
+    this.#tell('up', 'it takes connections again')
+  }
+
+  #makeMonitor(health: NonNullable<ServerSettings['health']>): HealthMonitor {
+    return new HealthMonitor(this.#address, health, this.#environment, (isUp, reason) => {
+      if (isUp) this.since = this.#environment.wheel.clock.now()
+      this.#tell(isUp ? 'up' : 'down', `health check: ${reason}`)
+    })
+  }
+
+  #state(): ServerState {
+    if (this.hasLeft) return 'draining'
+    if (this.admin !== 'enabled') return this.admin
+    if (this.#isEjected) return 'ejected'
+    return this.#isRefusing || this.#monitor?.isDown === true ? 'down' : 'up'
+  }
+
+  #tell(change: ServerChange, reason: string): void {
+    this.#reason = reason
+    this.#keeper.onServerChange(this, change, reason)
+  }
+
+  #stop(): void {
+    this.#monitor?.stop()
+    this.#monitor = undefined
+    this.#isEjected = false
+    this.#environment.wheel.remove(this.#ejection)
+  }
+}
