@@ -79,7 +79,8 @@ export class AdminListener implements AsyncDisposable {
     this.#version = version
     this.#page = loadStatusPage()
     // Whoever listens for others is called by the name of the machine, too.
-    this.#names = this.#where.kind === 'tcp' ? [this.#where.host.toLowerCase(), ...(isPublic ? [hostname().toLowerCase()] : [])] : []
+    const { host } = this.#where.kind === 'tcp' ? this.#where : { host: '' }
+    this.#names = [host.toLowerCase(), isPublic ? hostname().toLowerCase() : ''].filter((name) => name !== '')
     this.#stream = new EventStream(readersMax, (readers) => this.#onReaders(readers))
     this.#server = createServer(
       { maxHeaderSize: 16_384, headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 5_000, connectionsCheckingInterval: 1_000 },
@@ -183,7 +184,7 @@ export class AdminListener implements AsyncDisposable {
         return reasons.length === 0 ? answer(response, 200, 'ready') : answer(response, 503, reasons.join('\n'))
       }
       case 'status':
-        return sendJson(response, 200, { ...(this.#last ?? (await this.#look(await this.#subject.stats()))), history: this.#board.history })
+        return sendJson(response, 200, { ...(this.#last ?? this.#look(await this.#subject.stats())), history: this.#board.history })
       case 'events':
         return this.#openStream(request, response)
       case 'config': {
