@@ -8,6 +8,7 @@ import { ParserEngine, type ParserLimits } from '../native-free-parser/index.ts'
 import { desyncTable, zeroDesyncCounts, type DesyncCounts, type DesyncKind } from './core/desync.ts'
 import { ProxyError } from './core/errors.ts'
 import {
+  formatAddress,
   mergeConfig,
   parseListenAddress,
   parseUpstreamAddress,
@@ -16,6 +17,7 @@ import {
   type ProxyConfig,
   type ProxyOptions,
 } from './core/options.ts'
+import type { GroupOptions } from './core/service-options.ts'
 import { systemClock, TimerWheel } from './core/timers.ts'
 import { Spares } from './core/spares.ts'
 import { DownstreamConnection } from './downstream/connection.ts'
@@ -39,6 +41,7 @@ import { encodeLocalResponse } from './policy/local-response.ts'
 import { checkPolicies, makePlainPolicy, makePolicy, parserLimits, sparesMax, type ListenerPolicy } from './policy/policy.ts'
 import type { UpstreamConnection, UseOfConnection } from './upstream/connection.ts'
 import type { UpstreamEnvironment } from './upstream/environment.ts'
+import { Discovery, isService, needsDiscovery } from './upstream/discovery.ts'
 import {
   checkBalancing,
   plainBalancing,
@@ -48,6 +51,7 @@ import {
   type BalanceStats,
   type UpstreamStats,
 } from './upstream/group.ts'
+import { copiesMax } from './upstream/mirror.ts'
 import type { AdminState, GroupServer } from './upstream/server.ts'
 import { Resolver } from './upstream/resolver.ts'
 
@@ -127,6 +131,10 @@ export interface ProxyStats {
 interface Group {
   readonly group: UpstreamGroup
   readonly environment: UpstreamEnvironment & { config: ProxyConfig; responseLimits: ParserLimits }
+  /** Where DNS tells the servers. */
+  discovery: Discovery | undefined
+  /** What is discovered, to see whether another configuration says the same. */
+  discovered: string
 }
 
 type ListenerEnvironment = DownstreamEnvironment & {
@@ -202,6 +210,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       ttlMinMs: timeouts.dnsTtlMin,
       ttlMaxMs: timeouts.dnsTtlMax,
       staleMs: timeouts.dnsStale,
+      ...(this.#config.nameServers.length > 0 && { servers: this.#config.nameServers }),
     })
     this.#date = new HttpDate(systemClock)
     this.#refusals = new LogBudget(systemClock)
@@ -256,6 +265,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     const wanted = parseListenAddress(address)
     if (this.#isDraining) throw new ProxyError('ERR_EPROXY_STATE', 'the proxy is closing')
     await this.#startUpstreams()
+    await Promise.all([...this.#groups.values()].map(({ discovery }) => discovery?.ready))
     const environment = this.#makeEnvironment(address)
     const listener = new Listener(
       address,
@@ -400,7 +410,10 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     if (this.#isClosed) return
     this.#isClosed = true
     this.#onDrained?.()
-    for (const { group } of this.#groups.values()) group.destroy()
+    for (const { group, discovery } of this.#groups.values()) {
+      discovery?.close()
+      group.destroy()
+    }
     for (const group of this.#leaving) group.destroy()
     this.#origin?.destroy()
     this.#resolver.close()
@@ -427,25 +440,55 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
 
   /** Makes the groups of the configuration, or changes those that there are: what they know of their servers stays. */
   #updateGroups(wanted: GroupPlans): void {
-    for (const [name, { config, servers, balancing }] of wanted) {
+    for (const [name, plan] of wanted) {
+      const { config, servers, balancing } = plan
       const present = this.#groups.get(name)
       if (present === undefined) {
         const environment = this.#makeUpstreamEnvironment(config)
-        this.#groups.set(name, { environment, group: new UpstreamGroup(servers, environment, name, balancing) })
+        const group = { environment, group: new UpstreamGroup(servers, environment, name, balancing), discovery: undefined, discovered: '' }
+        this.#groups.set(name, group)
+        this.#discover(name, group, plan)
         continue
       }
       present.environment.config = config
       present.environment.responseLimits = parserLimits(config.limits, 'response')
-      present.group.update(servers, balancing)
+      // Until DNS has told which servers it is to be, a group goes on with those that it has.
+      if (this.#discover(name, present, plan)) present.group.update(present.group.rows, balancing)
+      else present.group.update(servers, balancing)
     }
     for (const group of this.#leaving) if (group.isEmpty) this.#leaving.delete(group)
-    for (const [name, { group }] of this.#groups) {
+    for (const [name, { group, discovery }] of this.#groups) {
       if (wanted.has(name)) continue
+      discovery?.close()
       this.#groups.delete(name)
       // Exchanges that run in it may end in it.
       group.close()
       this.#leaving.add(group)
     }
+  }
+
+  /** Has DNS tell the servers of a group, where that is wanted; until it has, the group keeps those that it has. Returns whether it does. */
+  #discover(name: string, group: Group, { config, discovered }: GroupPlan): boolean {
+    const key = discovered === undefined ? '' : JSON.stringify(discovered)
+    if (key === group.discovered) return key !== ''
+    group.discovery?.close()
+    group.discovery = undefined
+    group.discovered = key
+    if (discovered === undefined) return false
+    const { servers, resolveAll } = discovered
+    group.discovery = new Discovery(servers, resolveAll, {
+      clock: systemClock,
+      resolver: this.#resolver,
+      absentMs: config.timeouts.dnsStale,
+      onServers: (found) => {
+        group.group.update(found)
+        this.#logger.info({ group: name, servers: found.map(({ address }) => formatAddress(address)) }, 'servers of a group')
+      },
+      onFailure: (host, error, kept) =>
+        this.#logger.warn({ group: name, host, kept, err: error }, 'servers of a group are not to be had from DNS'),
+      onFault: (error) => this.#onFault(error),
+    })
+    return true
   }
 
   #makeUpstreamEnvironment(config: ProxyConfig): Group['environment'] {
@@ -676,32 +719,48 @@ const silentHandler: SocketHandler = {
   onFault: () => {},
 }
 
+interface GroupPlan {
+  readonly config: ProxyConfig
+  /** Those that are known at once. */
+  readonly servers: readonly GroupServer[]
+  readonly balancing: Balancing
+  /** What DNS tells. */
+  readonly discovered: Pick<GroupOptions, 'servers' | 'resolveAll'> | undefined
+}
+
 /** What the groups of a configuration are to be, before any of them is touched. By name; '' is the name of the one that has none. */
-type GroupPlans = ReadonlyMap<
-  string,
-  { readonly config: ProxyConfig; readonly servers: readonly GroupServer[]; readonly balancing: Balancing }
->
+type GroupPlans = ReadonlyMap<string, GroupPlan>
 
 /** Throws ProxyError ERR_EPROXY_OPTION. `addresses`: the servers of a configuration without named groups. */
 function planGroups(config: ProxyConfig, addresses: readonly Address[]): GroupPlans {
-  if (config.service === undefined) return new Map([['', { config, servers: plainServers(addresses), balancing: plainBalancing }]])
-  return new Map(
-    Object.entries(config.service.groups).map(([name, options]) => {
-      checkBalancing(options)
-      const servers = options.servers.map((server) => ({ ...server, address: parseUpstreamAddress(server.address) }))
-      return [name, { config: mergeConfig(config, options), servers, balancing: options }]
-    }),
-  )
+  if (config.service === undefined)
+    return new Map([['', { config, servers: plainServers(addresses), balancing: plainBalancing, discovered: undefined }]])
+  return new Map(Object.entries(config.service.groups).map(([name, options]) => [name, planGroup(mergeConfig(config, options), options)]))
+}
+
+function planGroup(config: ProxyConfig, options: GroupOptions): GroupPlan {
+  checkBalancing(options)
+  const { servers, resolveAll } = options
+  return {
+    config,
+    servers: servers
+      .filter(({ address }) => !isService(address))
+      .map((server) => ({ ...server, address: parseUpstreamAddress(server.address) })),
+    balancing: options,
+    discovered: needsDiscovery(servers, resolveAll) ? { servers, resolveAll } : undefined,
+  }
 }
 
 function countSlots({ limits, pool, service, upstreams }: ProxyConfig): number {
   if (service === undefined) return limits.connections + Math.max(1, upstreams.length) * pool.connections + extraSlots
+  const groups = Object.values(service.groups)
   // Servers come and go when the configuration is read again.
-  const servers = Object.values(service.groups).reduce(
-    (sum, group) => sum + group.servers.length * (group.pool?.connections ?? pool.connections),
-    0,
-  )
-  return limits.connections + 2 * servers + extraSlots
+  const servers = groups.reduce((sum, group) => sum + group.servers.length * (group.pool?.connections ?? pool.connections), 0)
+  // However many DNS tells of: a response is read for a client, or for a copy of its request.
+  const discovered = groups.some((group) => needsDiscovery(group.servers, group.resolveAll))
+    ? limits.connections + groups.length * copiesMax
+    : 0
+  return limits.connections + 2 * servers + discovered + extraSlots
 }
 
 function prefixNames<T>(group: string, servers: Readonly<Record<string, T>>): readonly (readonly [string, T])[] {

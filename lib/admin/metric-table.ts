@@ -5,7 +5,7 @@
 import type { ExchangeErrorCode } from '../core/errors.ts'
 import type { Timeouts } from '../core/options.ts'
 import type { DurationFigures } from '../observe/duration-histogram.ts'
-import type { GroupStats, ProxyStats, UpstreamStats } from '../index.ts'
+import type { BalanceStats, GroupStats, ProxyStats, UpstreamStats } from '../index.ts'
 import { noRoute } from '../observe/counters.ts'
 import { isUsable } from './readiness.ts'
 import { labelGroup, splitServerName } from './server-name.ts'
@@ -74,7 +74,9 @@ export const metricTable = {
   eproxy_errors_total: { type: 'counter', labels: ['error'], doc: 'exchanges that ended with an error, by its code', read: ({ stats }) => readCounts(stats.total.counters.errors) },
   eproxy_timeouts_total: { type: 'counter', labels: ['phase'], doc: 'exchanges that a timer ended, by the name of the timer', read: ({ stats }) => readTimeouts(stats.total) },
   eproxy_rule_violations_total: { type: 'counter', labels: ['rule', 'side', 'action'], doc: 'messages that broke a rule, by who sent them and what was done', read: ({ stats }) => readTriples(stats.total.counters.violations) },
-  eproxy_retries_total: { type: 'counter', labels: ['reason'], doc: 'attempts after the first', read: ({ stats }) => readCounts(stats.total.counters.retries) },
+  eproxy_retries_total: { type: 'counter', labels: ['upstream', 'reason'], doc: 'attempts after the first; `stale`: a pooled connection was closed already, which says nothing about its server', read: ({ stats }) => readRetries(stats.total) },
+  eproxy_retries_denied_total: { type: 'counter', labels: ['upstream'], doc: 'retries for which the budget of the group had no room', read: ({ stats }) => readGroups(stats.total, ({ retriesDeniedTotal }) => retriesDeniedTotal) },
+  eproxy_mirror_copies_total: { type: 'counter', labels: ['upstream', 'result'], doc: 'copies of requests: `sent`, of these `failed`, and `dropped` before that', read: ({ stats }) => readCopies(stats.total) },
   eproxy_ratelimit_total: { type: 'counter', labels: ['rule', 'decision', 'source'], doc: 'decisions about rates, by the limit and who made them', read: ({ stats }) => readTriples(stats.total.counters.rateLimits) },
   eproxy_bytes_total: { type: 'counter', labels: ['side', 'direction'], doc: 'octets of messages read (`in`) and written (`out`); of clients when their exchange ends', read: ({ stats }) => readPairs(stats.total.counters.bytes) },
   eproxy_connections_total: { type: 'counter', labels: ['side', 'result'], doc: 'connections accepted and refused, made and failed', read: ({ stats }) => readPairs(stats.total.counters.connections) },
@@ -83,7 +85,7 @@ export const metricTable = {
   eproxy_upstream_exchanges_total: { type: 'counter', labels: ['upstream', 'server'], doc: 'exchanges that were given to the server', read: ({ stats }) => readServers(stats.total, (server) => server.exchangesTotal) },
   eproxy_upstream_failures_total: { type: 'counter', labels: ['upstream', 'server'], doc: 'of these, those that it failed', read: ({ stats }) => readServers(stats.total, (server) => server.failuresTotal) },
   eproxy_upstream_ejections_total: { type: 'counter', labels: ['upstream', 'server'], doc: 'how often it was left alone for a while, because too much failed', read: ({ stats }) => readServers(stats.total, (server) => server.ejectionsTotal) },
-  eproxy_upstream_broken_total: { type: 'counter', labels: ['upstream'], doc: 'exchanges that the circuit breaker of a group refused', read: ({ stats }) => Object.entries(stats.total.groups).map(([name, { brokenTotal }]) => [[labelGroup(name)], brokenTotal]) },
+  eproxy_upstream_broken_total: { type: 'counter', labels: ['upstream'], doc: 'exchanges that the circuit breaker of a group refused', read: ({ stats }) => readGroups(stats.total, ({ brokenTotal }) => brokenTotal) },
   eproxy_upstream_pool_connections: { type: 'gauge', labels: ['upstream', 'server', 'state'], doc: 'connections of the pool of a server: `idle`, `busy`, `connecting`', read: ({ stats }) => readPools(stats.total) },
   eproxy_upstream_queue_length: { type: 'gauge', labels: ['upstream', 'server'], doc: 'requests that wait for a connection', read: ({ stats }) => readServers(stats.total, (server) => server.waiting) },
   eproxy_upstream_quarantined: { type: 'gauge', labels: ['upstream', 'server'], doc: '1 while connections to the server are not reused', read: ({ stats }) => readServers(stats.total, (server) => Number(server.isQuarantined)) },
@@ -147,6 +149,25 @@ function readActive(stats: ProxyStats): Reading<number> {
     [['client'], stats.connections],
     [['upstream'], upstream],
   ]
+}
+
+function readGroups(stats: ProxyStats, read: (group: BalanceStats) => number): Reading<number> {
+  return Object.entries(stats.groups).map(([name, group]) => [[labelGroup(name)], read(group)])
+}
+
+function readRetries({ groups }: ProxyStats): Reading<number> {
+  return Object.entries(groups).flatMap(([name, { retriesTotal }]) =>
+    Object.entries(retriesTotal).map(([reason, count]) => [[labelGroup(name), reason], count] as const),
+  )
+}
+
+function readCopies({ groups }: ProxyStats): Reading<number> {
+  return Object.entries(groups).flatMap(([name, { copiesTotal, copiesFailedTotal, copiesDroppedTotal }]) => {
+    const dropped = Object.values(copiesDroppedTotal).reduce((sum, count) => sum + count, 0)
+    return Object.entries({ sent: copiesTotal, failed: copiesFailedTotal, dropped }).map(
+      ([result, count]) => [[labelGroup(name), result], count] as const,
+    )
+  })
 }
 
 function readServers(stats: ProxyStats, read: (server: UpstreamStats) => number): Reading<number> {

@@ -178,7 +178,9 @@ function countRules({ stats }: ProcessStatus): (readonly [string, number])[] {
 }
 
 function countSigns({ stats }: ProcessStatus): (readonly [string, number])[] {
-  const retries = Object.entries(stats.counters.retries).map(([reason, count]) => [`retry ${reason}`, count] as const)
+  const retries = Object.entries(stats.groups).flatMap(([group, { retriesTotal }]) =>
+    Object.entries(retriesTotal).map(([reason, count]) => [`retry ${labelGroup(group)} ${reason}`, count] as const),
+  )
   return [...Object.entries(stats.desync), ...retries, ['faults', stats.faultsTotal]]
 }
 

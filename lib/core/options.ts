@@ -3,7 +3,7 @@
  * command-line flags, help, the tables of the README) is made from the rows. `resolveOptions` turns what a user gave into one
  * complete frozen object; inner code never asks "is it set?".
  */
-import { isIPv6 } from 'node:net'
+import { isIP, isIPv6 } from 'node:net'
 import { ProxyError } from './errors.ts'
 import type { ServiceOptions } from './service-options.ts'
 
@@ -136,6 +136,8 @@ export interface ProxyConfig {
   readonly forwarded: ForwardedMode
   readonly halfClosedClients: HalfClosedClients
   readonly socketAccess: SocketAccess
+  /** `ip:port`; none: those of the system. */
+  readonly nameServers: readonly string[]
   /** Undefined: every listener takes every request to `upstreams`. */
   readonly service: ServiceOptions | undefined
 }
@@ -167,6 +169,8 @@ export interface ProxyOptions {
    * what it takes; 'streams' by the public interface of net.Socket alone.
    */
   socketAccess?: SocketAccess
+  /** `ip` or `ip:port` of the DNS servers that are asked for upstreams. Default: those of the system. */
+  nameServers?: readonly string[]
   /** Listeners, routes, groups of servers and more; `upstreams` is empty then. */
   service?: ServiceOptions | undefined
 }
@@ -212,6 +216,7 @@ const optionNames = [
   'forwarded',
   'halfClosedClients',
   'socketAccess',
+  'nameServers',
   'service',
 ] as const satisfies readonly (keyof ProxyOptions)[]
 /** RFC 9110 section 7.6.3: received-by is a pseudonym (token) or host[:port]. */
@@ -254,8 +259,23 @@ export function resolveOptions(given: ProxyOptions, via: string): ProxyConfig {
     forwarded,
     halfClosedClients,
     socketAccess,
+    nameServers: resolveNameServers(given.nameServers ?? []),
     service: given.service,
   })
+}
+
+function resolveNameServers(given: unknown): readonly string[] {
+  if (!Array.isArray(given)) throw optionError('nameServers must be a list of addresses')
+  return Object.freeze(
+    given.map((text: unknown) => {
+      if (typeof text === 'string') {
+        if (isIPv6(text)) return text
+        const address = parseAddress(text, 53)
+        if (address.kind === 'tcp' && isIP(address.host) !== 0) return text
+      }
+      throw optionError(`nameServers: ${JSON.stringify(text)} is not ip, ip:port or [v6]:port`)
+    }),
+  )
 }
 
 /** What one listener, route or group of servers has of its own. */

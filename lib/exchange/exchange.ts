@@ -13,9 +13,12 @@ import { HoldReason } from '../net/hold.ts'
 import { noRoute, type Counters } from '../observe/counters.ts'
 import type { ExchangeSummary } from '../observe/exchange-summary.ts'
 import { encodeLocalResponse, type LocalResponse } from '../policy/local-response.ts'
+import type { RetryPolicy } from '../policy/retry.ts'
+import type { Route } from '../policy/route.ts'
 import type { ConnectionUser, UpstreamConnection, UpstreamLoss } from '../upstream/connection.ts'
 import type { UpstreamGroup } from '../upstream/group.ts'
 import { Waiter } from '../upstream/pool.ts'
+import type { RetryReason } from '../upstream/retry-budget.ts'
 import type { Server } from '../upstream/server.ts'
 import { nobody, type AfterExchange, type ClientSide } from './client-side.ts'
 import type { ExchangeEnvironment } from './environment.ts'
@@ -136,20 +139,31 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #isRetry = false
   #upstream: UpstreamConnection | undefined
   #tried = noTries
-  #lastFailure: ProxyError | undefined
-  #retried = false
+  #retry: RetryPolicy | undefined
+  /** The one attempt after a pooled connection that was closed already has been made. */
+  #hasMetStale = false
+  /** The group's budget has admitted it, which holds for whatever it tries yet. */
+  #isAdmitted = false
+  /** Where the request goes next: the response that is coming in is thrown away. */
+  #next: Server | undefined
   /** Encoded and not yet given to a connection. */
   readonly #pending: (string | Buffer)[] = []
   #requestHead = ''
   #requestTail = ''
-  /** What was sent, for one retry, while `#canReplay`: the first piece, which is mostly the only one, and the others. */
+  /** What was sent, for a retry, while `#canReplay`: the first piece, which is mostly the only one, and the others. */
   #replayFirst: string | Buffer = ''
   readonly #replayRest: (string | Buffer)[] = []
   #replayBytes = 0
   #canReplay = false
   #discardedBytes = 0
+  /** What is sent, and where a copy of it goes: `#copy` is undefined when there is none. */
+  #mirror: Route['mirror']
+  #copy: (string | Buffer)[] | undefined
+  #copyBytes = 0
 
   // The way back.
+  /** An interim response was relayed, or is about to be. */
+  #hasInterim = false
   /** The final head has been handed to the client's connection. */
   #responseBegun = false
   #responseHead = ''
@@ -235,8 +249,9 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#isLast = false
     this.#tried = noTries
     this.#serverKey = ''
-    this.#lastFailure = undefined
-    this.#retried = false
+    this.#hasMetStale = false
+    this.#isAdmitted = false
+    this.#hasInterim = false
     this.#requestHead = ''
     this.#requestTail = ''
     this.#replayBytes = 0
@@ -294,12 +309,19 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     const { group } = route
     if (group === undefined) return this.#answerWith(route.answer!(head), false)
     this.#group = group
+    this.#retry = route.retry
     const offered = readUpgrade(head)
     this.#requestHead = forwardRequest(head, this.#describeForwarding(config, group), offered, maxForwards)
     this.#context = responseContext(head.method === 'HEAD', offered)
     this.#canReplay = isIdempotent(head.method)
     this.#serverKey = group.keyOf(head, this.#client.socket)
-    this.#acquire(false)
+    // What may become another protocol has no copy: nobody could go on with it.
+    if (route.mirror !== undefined && offered.length === 0 && route.mirror.group.mirror.takes(route.mirror.share)) {
+      this.#mirror = route.mirror
+      this.#copy = []
+      this.#copyBytes = 0
+    }
+    this.#acquire()
   }
 
   onRequestBody(start: number, end: number): void {
@@ -330,15 +352,19 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       case ExchangeState.WAITING: {
         const tail = this.#request === 'complete' ? this.#requestTail : ''
         // What waits for a connection, or may have to be sent again, is a copy.
-        const place = this.#upstream === undefined || this.#canReplay ? 'kept' : this.#client.socket.owns(bytes) ? 'here' : 'lent'
+        const isKept = this.#upstream === undefined || this.#canReplay || this.#copy !== undefined
+        const place = isKept ? 'kept' : this.#client.socket.owns(bytes) ? 'here' : 'lent'
         const data = batch.encode(this.#requestHead, bytes, this.#isChunked, tail, place)
         this.#requestHead = ''
         if (this.#request === 'complete') this.#requestTail = ''
         if (data.length === 0) return
-        if (this.#upstream !== undefined) return this.#send(data)
-        this.#pending.push(data)
-        // A client whose request is complete is read on: that is how its leaving is noticed.
-        if (this.#request === 'open') this.#client.hold.hold(HoldReason.NO_SINK)
+        if (this.#upstream !== undefined) this.#send(data)
+        else {
+          this.#pending.push(data)
+          // A client whose request is complete is read on: that is how its leaving is noticed.
+          if (this.#request === 'open') this.#client.hold.hold(HoldReason.NO_SINK)
+        }
+        if (this.#copy !== undefined) this.#addToCopy(data)
         return
       }
       case ExchangeState.DISCARDING:
@@ -417,21 +443,26 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   override onConnectionFailed(error: ProxyError): void {
-    this.#lastFailure = error
     this.#group!.onFailure(this.#server!)
-    this.#tried = [...this.#tried, this.#server!]
-    if (this.#tried.length >= this.#config.pool.attempts) return this.#fail(error.code as ExchangeErrorCode)
-    this.#acquire(false)
+    const next = this.#retry!.onConnect ? this.#findAnother() : undefined
+    if (next === undefined) return this.#fail(error.code as ExchangeErrorCode)
+    this.#acquireFrom(next, false, 'connect')
   }
 
   // From the upstream connection
 
   onResponseHead(head: ResponseHead): void {
     if (head.isInterim) {
+      this.#hasInterim = true
       // RFC 9110 section 15.2: a 1.0 client knows no interim responses.
       if (this.#minorVersion === 1) this.#responseHead += forwardInterim(head)
       if (head.status === 100) this.#goOn()
       return
+    }
+    if (isGatewayFailure(head.status)) this.#group!.onFailure(this.#server!)
+    if (this.#retry!.statuses !== undefined && this.#retry!.statuses.has(head.status) && this.#mayRepeat()) {
+      this.#next = this.#findAnother()
+      if (this.#next !== undefined) return
     }
     const { wheel } = this.#environment
     const config = this.#config
@@ -440,7 +471,6 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#goOn()
     this.#responseAt = wheel.clock.now()
     this.#status = head.status
-    if (isGatewayFailure(head.status)) this.#group!.onFailure(this.#server!)
     this.#canReplay = false
     this.#forgetReplay()
     if (head.status === 101) {
@@ -482,6 +512,14 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
 
   onUpstreamTurnEnd(bytes: Buffer): void {
     const upstream = this.#upstream!
+    if (this.#next !== undefined) {
+      this.#upstream = undefined
+      upstream.hold.free(HoldReason.SINK_FULL)
+      // One that is over with this read leaves its connection in order; for the rest of another nobody waits.
+      if (this.#response === 'complete' && this.#request === 'complete') this.#server!.pool.release(upstream)
+      else upstream.terminate()
+      return this.#repeat(this.#next, false, 'status')
+    }
     const batch = this.#environment.responseBatch
     const data = batch.encode(
       this.#responseHead,
@@ -526,7 +564,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
         offset: fault.offset,
       })
     }
-    if (this.#shouldRetry(connection, code)) return this.#retry()
+    if (this.#repeatAfterLoss(connection, code)) return
     this.#fail(code, undefined, fault?.message ?? cause?.message)
   }
 
@@ -575,23 +613,23 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     return this.#id
   }
 
-  /** Takes a connection from the pool whose turn it is, or waits for one. */
-  #acquire(fresh: boolean): void {
+  /** Asks the server whose turn it is. */
+  #acquire(): void {
+    const server = this.#group!.pick(noTries, this.#serverKey, false)
+    if (server === undefined) return this.#fail(this.#group!.refusal)
+    this.#acquireFrom(server, false, undefined)
+  }
+
+  /** Takes a connection to that server, or waits for one. */
+  #acquireFrom(server: Server, fresh: boolean, reason: RetryReason | undefined): void {
     const { wheel } = this.#environment
-    const group = this.#group!
     this.#leaveServer()
-    this.#isRetry = this.#retried || this.#tried.length > 0
-    const server = group.pick(this.#tried, this.#serverKey, this.#isRetry)
-    if (server === undefined) {
-      const last = this.#lastFailure
-      if (last === undefined) return this.#fail(group.refusal)
-      return this.#fail(last.code as ExchangeErrorCode, undefined, last.message)
-    }
-    if (this.#tried.length > 0) {
-      this.#retries++
-      this.#environment.counters.countRetry('connect')
-    }
     this.#server = server
+    this.#isRetry = reason !== undefined
+    if (reason !== undefined) {
+      this.#retries++
+      this.#group!.retries.count(reason)
+    }
     const { pool } = server
     this.#upstreamName = server.name
     let connection: UpstreamConnection | undefined
@@ -620,7 +658,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #attach(connection: UpstreamConnection): void {
     this.#to(ExchangeState.RUNNING)
     this.#upstream = connection
-    connection.assign(this)
+    connection.assign(this, this.#config.timeouts)
     connection.expect(this.#context)
     if (this.#mayLeaveRest) {
       connection.reservedFor = this.#client
@@ -643,10 +681,10 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     if (this.#request === 'complete' || this.#awaitsContinue) this.#upstream!.awaitResponse()
   }
 
-  /** Keeps what is sent on a connection that may turn out to be closed already, as far as there is room. */
+  /** Keeps what is sent, as far as there is room, where it may have to be sent again: at least while the connection may turn out to be closed already. */
   #remember(data: string | Buffer): void {
     this.#replayBytes += data.length
-    this.#canReplay = this.#reused && this.#replayBytes <= this.#config.limits.replayBytes
+    this.#canReplay = (this.#reused || this.#retry!.keepsRequest) && this.#replayBytes <= this.#config.limits.replayBytes
     if (!this.#canReplay) this.#forgetReplay()
     else if (this.#replayFirst === '') this.#replayFirst = data
     else this.#replayRest.push(data)
@@ -657,25 +695,87 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     if (this.#replayRest.length > 0) this.#replayRest.length = 0
   }
 
-  /**
-   * A pooled connection that the server has closed at the same moment: RFC 9112 section 9.3.1 allows to send again what is idempotent,
-   * once, as long as nothing of a response has come.
-   */
-  #shouldRetry(connection: UpstreamConnection, code: ExchangeErrorCode): boolean {
-    return code === 'ERR_EPROXY_UPSTREAM_CLOSED' && this.#canReplay && !this.#retried && connection.uses > 1 && !connection.responseBegun
+  /** RFC 9110 section 9.2.2: an idempotent request, all of which is still at hand; and nobody has seen anything of an answer. */
+  #mayRepeat(): boolean {
+    return this.#canReplay && !this.#hasInterim
   }
 
-  #retry(): void {
-    this.#retried = true
-    this.#retries++
-    this.#environment.counters.countRetry('closed')
-    this.#canReplay = false
+  /** Gives up the server of this attempt. Another one, when the route, the group and its budget have one left. */
+  #findAnother(): Server | undefined {
+    const { servers, share, minimum } = this.#retry!
+    const group = this.#group!
+    this.#tried = [...this.#tried, this.#server!]
+    if (this.#tried.length >= servers) return undefined
+    const next = group.pick(this.#tried, this.#serverKey, true)
+    if (next === undefined || this.#isAdmitted) return next
+    // It counts once among the active, and not yet among those that retry.
+    this.#isAdmitted = group.retries.admit(group.active - 1, group.retrying - (this.#isRetry ? 2 : 1), share, minimum)
+    if (this.#isAdmitted) return next
+    group.leave(next, true)
+    return undefined
+  }
+
+  /** Sends the request again where that is safe, and there is somewhere to send it. */
+  #repeatAfterLoss(connection: UpstreamConnection, code: ExchangeErrorCode): boolean {
+    if (this.#next !== undefined) {
+      // The response that was to be thrown away ended early: it need not be.
+      this.#repeat(this.#next, false, 'status')
+      return true
+    }
+    if (!this.#mayRepeat()) return false
+    if (code === 'ERR_EPROXY_UPSTREAM_CLOSED' && !this.#hasMetStale && connection.uses > 1) {
+      // RFC 9112 section 9.3.1: the server has closed a pooled connection at the same moment, which says nothing about the server.
+      this.#hasMetStale = true
+      const server = this.#group!.pick(this.#tried, this.#serverKey, true)
+      if (server === undefined) return false
+      this.#repeat(server, true, 'stale')
+      return true
+    }
+    const reason = this.#lossReason(code)
+    const next = reason === undefined ? undefined : this.#findAnother()
+    if (next === undefined) return false
+    this.#repeat(next, false, reason!)
+    return true
+  }
+
+  #lossReason(code: ExchangeErrorCode): RetryReason | undefined {
+    switch (code) {
+      case 'ERR_EPROXY_UPSTREAM_CLOSED':
+      case 'ERR_EPROXY_RESPONSE_INCOMPLETE':
+        return this.#retry!.onClosed ? 'closed' : undefined
+      case 'ERR_EPROXY_RESPONSE_HEAD_TIMEOUT':
+        return this.#retry!.onTimeout ? 'timeout' : undefined
+      default:
+        return undefined
+    }
+  }
+
+  #repeat(server: Server, fresh: boolean, reason: RetryReason): void {
+    this.#next = undefined
+    this.#response = 'open'
+    this.#rule = ''
+    this.#environment.responseBatch.clear()
     this.#pending.push(this.#replayFirst, ...this.#replayRest)
     this.#forgetReplay()
+    this.#replayBytes = 0
     this.#to(ExchangeState.WAITING)
     this.#client.hold.free(HoldReason.SINK_FULL)
     if (this.#request === 'open') this.#client.hold.hold(HoldReason.NO_SINK)
-    this.#acquire(true)
+    this.#acquireFrom(server, fresh, reason)
+  }
+
+  #addToCopy(data: string | Buffer): void {
+    const { mirror } = this.#mirror!.group
+    const copy = this.#copy!
+    this.#copyBytes += data.length
+    if (this.#copyBytes > this.#config.limits.replayBytes) {
+      this.#copy = undefined
+      return mirror.drop('too-large')
+    }
+    copy.push(data)
+    if (this.#request === 'open') return
+    this.#copy = undefined
+    mirror.send(copy, this.#context)
   }
 
   #settle(): void {
@@ -825,6 +925,12 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#environment.responseBatch.clear()
     if (this.#pending.length > 0) this.#pending.length = 0
     this.#forgetReplay()
+    if (this.#next !== undefined) this.#group!.leave(this.#next, true)
+    this.#next = undefined
+    if (this.#copy !== undefined) {
+      this.#copy = undefined
+      this.#mirror!.group.mirror.drop('incomplete')
+    }
     this.#leaveServer()
     this.#environment.onExchangeEnd(this)
     const client = this.#client

@@ -1,6 +1,6 @@
 /**
  * What has happened so far in one proxy, as numbers. Counting is paid by every exchange, so it is a few stores into plain fields and typed
- * arrays; names and labels are put together only when the figures are read. What is rare (errors, refusals, retries) is counted by name.
+ * arrays; names and labels are put together only when the figures are read. What is rare (errors, refusals) is counted by name.
  * The figures are nested records of numbers without zeros: those of several processes are added name by name.
  */
 import type { ExchangeErrorCode } from '../core/errors.ts'
@@ -32,7 +32,6 @@ export interface CounterFigures {
   readonly errors: Counts
   /** By rule, side and action. */
   readonly violations: Readonly<Record<string, Readonly<Record<string, Counts>>>>
-  readonly retries: Counts
   /** By side and result. */
   readonly connections: Readonly<Record<Side, Counts>>
   /** By side and direction, seen from the proxy. */
@@ -53,7 +52,6 @@ export const noFigures: CounterFigures = Object.freeze({
   terminations: {},
   errors: {},
   violations: {},
-  retries: {},
   connections: { client: {}, upstream: {} },
   bytes: { client: { in: 0, out: 0 }, upstream: { in: 0, out: 0 } },
   total: noDurations,
@@ -71,7 +69,6 @@ export class Counters {
   readonly #terminations = new Map<string, number>()
   readonly #errors = new Map<string, number>()
   readonly #violations = new Map<string, Map<string, number>>()
-  readonly #retries = new Map<string, number>()
   readonly #connections = { client: new Map<string, number>(), upstream: new Map<string, number>() }
   readonly #rateLimits = new Map<string, Map<string, number>>()
   readonly #total = new DurationHistogram()
@@ -123,10 +120,6 @@ export class Counters {
     addOne(innerOf(this.#violations, rule), `${side} ${action}`)
   }
 
-  countRetry(reason: string): void {
-    addOne(this.#retries, reason)
-  }
-
   countConnection(side: Side, result: string): void {
     addOne(this.#connections[side], result)
   }
@@ -142,7 +135,6 @@ export class Counters {
       terminations: Object.fromEntries([...terminations, ...this.#terminations]),
       errors: Object.fromEntries(this.#errors),
       violations: splitPairs(this.#violations),
-      retries: Object.fromEntries(this.#retries),
       connections: {
         client: Object.fromEntries(this.#connections.client),
         upstream: Object.fromEntries(this.#connections.upstream),

@@ -12,10 +12,11 @@ import {
 import { contradiction } from '../core/assert.ts'
 import { ProxyError } from '../core/errors.ts'
 import { mergeConfig, type Limits, type ProxyConfig } from '../core/options.ts'
-import type { ListenerOptions, RouteOptions, ServiceOptions } from '../core/service-options.ts'
+import type { GroupOptions, ListenerOptions, RouteOptions, ServiceOptions } from '../core/service-options.ts'
 import { Spares } from '../core/spares.ts'
 import type { UpstreamGroup } from '../upstream/group.ts'
 import type { LocalResponse } from './local-response.ts'
+import { makeRetry, plainRetry } from './retry.ts'
 import type { Route } from './route.ts'
 
 export interface ListenerPolicy {
@@ -32,7 +33,7 @@ export const sparesMax = 1_024
 
 /** One group of servers, and every request goes there. */
 export function makePlainPolicy(config: ProxyConfig, group: UpstreamGroup, engine: ParserEngine): ListenerPolicy {
-  const route: Route = Object.freeze({ name: '', config, group, answer: undefined })
+  const route = makePlainRoute(config, group)
   return { config, listener: undefined, parsers: makeRequestParsers(engine, config.limits), routeFor: () => route }
 }
 
@@ -48,8 +49,8 @@ export function makePolicy(
   const chosen = listener?.routes
   const routes = service.routes
     .filter(({ name }) => chosen === undefined || chosen.includes(name))
-    .map((row) => makeRoute(row, own, groups))
-  const fallback = routes.length === 0 && groups.size === 1 ? toOnlyGroup(own, groups) : nowhere(own)
+    .map((row) => makeRoute(row, own, service, groups))
+  const fallback = routes.length === 0 && groups.size === 1 ? toOnlyGroup(own, service, groups) : nowhere(own)
   return {
     config: own,
     listener,
@@ -63,21 +64,46 @@ export function checkPolicies(config: ProxyConfig): void {
   const { service } = config
   if (service === undefined) return
   for (const listener of service.listeners) mergeConfig(config, listener)
-  for (const { name, action, timeouts } of service.routes) {
+  for (const { name, action, timeouts, retry, mirror } of service.routes) {
     mergeConfig(config, { timeouts })
-    if (action.kind === 'proxy' && !Object.hasOwn(service.groups, action.group))
-      throw new ProxyError('ERR_EPROXY_OPTION', `route ${name}: there is no group ${action.group}`)
+    if (retry !== undefined) makeRetry(retry)
+    for (const group of [action.kind === 'proxy' ? action.group : undefined, mirror?.group]) {
+      if (group !== undefined && !Object.hasOwn(service.groups, group))
+        throw new ProxyError('ERR_EPROXY_OPTION', `route ${name}: there is no group ${group}`)
+    }
   }
 }
 
-function makeRoute({ name, action, timeouts }: RouteOptions, config: ProxyConfig, groups: ReadonlyMap<string, UpstreamGroup>): Route {
-  const own = timeouts === undefined ? config : mergeConfig(config, { timeouts })
-  if (action.kind === 'proxy') return Object.freeze({ name, config: own, group: groups.get(action.group)!, answer: undefined })
-  return Object.freeze({ name, config: own, group: undefined, answer: () => notFound })
+function makeRoute(
+  { name, action, timeouts, retry, mirror }: RouteOptions,
+  config: ProxyConfig,
+  { groups: options }: ServiceOptions,
+  groups: ReadonlyMap<string, UpstreamGroup>,
+): Route {
+  if (action.kind !== 'proxy') return Object.freeze({ ...nowhere(mergeConfig(config, { timeouts })), name })
+  const own = mergeConfig(forGroup(config, options[action.group]!), { timeouts })
+  return Object.freeze({
+    name,
+    config: own,
+    group: groups.get(action.group)!,
+    retry: retry === undefined ? plainRetry(own.pool.attempts) : makeRetry(retry),
+    mirror: mirror === undefined || mirror.share <= 0 ? undefined : { group: groups.get(mirror.group)!, share: mirror.share },
+    answer: undefined,
+  })
 }
 
-function toOnlyGroup(config: ProxyConfig, groups: ReadonlyMap<string, UpstreamGroup>): Route {
-  return Object.freeze({ name: '', config, group: [...groups.values()][0]!, answer: undefined })
+/** What an exchange has to know of its group: how long it may wait there, and how many servers it tries. */
+function forGroup(config: ProxyConfig, { timeouts, pool }: GroupOptions): ProxyConfig {
+  return mergeConfig(config, { timeouts, pool })
+}
+
+function makePlainRoute(config: ProxyConfig, group: UpstreamGroup): Route {
+  return Object.freeze({ name: '', config, group, retry: plainRetry(config.pool.attempts), mirror: undefined, answer: undefined })
+}
+
+function toOnlyGroup(config: ProxyConfig, { groups: options }: ServiceOptions, groups: ReadonlyMap<string, UpstreamGroup>): Route {
+  const [[name, group]] = [...groups] as [[string, UpstreamGroup]]
+  return makePlainRoute(forGroup(config, options[name]!), group)
 }
 
 const notFound: LocalResponse = Object.freeze({
@@ -88,7 +114,14 @@ const notFound: LocalResponse = Object.freeze({
 })
 
 function nowhere(config: ProxyConfig): Route {
-  return Object.freeze({ name: '', config, group: undefined, answer: () => notFound })
+  return Object.freeze({
+    name: '',
+    config,
+    group: undefined,
+    retry: plainRetry(1),
+    mirror: undefined,
+    answer: () => notFound,
+  })
 }
 
 function refuseUse(): never {

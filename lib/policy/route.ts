@@ -3,6 +3,7 @@ import type { RequestHead } from '../../native-free-parser/index.ts'
 import type { ProxyConfig } from '../core/options.ts'
 import type { UpstreamGroup } from '../upstream/group.ts'
 import type { LocalResponse } from './local-response.ts'
+import type { RetryPolicy } from './retry.ts'
 
 export interface Route {
   /** Unique within the configuration. */
@@ -11,5 +12,8 @@ export interface Route {
   readonly config: ProxyConfig
   /** Undefined: the request is answered here, by `answer`. */
   readonly group: UpstreamGroup | undefined
+  readonly retry: RetryPolicy
+  /** A copy of this share of the requests goes to another group. */
+  readonly mirror: { readonly group: UpstreamGroup; readonly share: number } | undefined
   readonly answer: ((head: RequestHead) => LocalResponse) | undefined
 }

@@ -8,6 +8,7 @@ import type { MessageHandler, ResponseContext, ResponseHead, TrailerSection } fr
 import { contradiction } from '../core/assert.ts'
 import { classifyStray, type DesyncKind } from '../core/desync.ts'
 import { ProxyError, type ExchangeErrorCode } from '../core/errors.ts'
+import type { Timeouts } from '../core/options.ts'
 import type { Deadline, DeadlineOwner } from '../core/timers.ts'
 import { Deadline as DeadlineClass } from '../core/timers.ts'
 import type { ByteSocket, SocketHandler } from '../net/byte-socket.ts'
@@ -112,6 +113,8 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
   readonly #writeDeadline: Deadline = new DeadlineClass(this)
   #state: ConnectionState = ConnectionState.CONNECTING
   #user: ConnectionUser | undefined
+  /** Those of the route whose exchange it is. */
+  #timeouts: Timeouts
   #retireAt: number
   #keepAliveMs: number
   #unsentBytes = 0
@@ -142,6 +145,7 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
     open: (handler: SocketHandler) => ByteSocket,
   ) {
     const { timeouts } = environment.config
+    this.#timeouts = timeouts
     this.id = id
     this.server = server
     this.#environment = environment
@@ -187,10 +191,11 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
   }
 
   /** Begins an exchange. */
-  assign(user: ConnectionUser): void {
+  assign(user: ConnectionUser, timeouts: Timeouts = this.#environment.config.timeouts): void {
     if (this.#state !== ConnectionState.IDLE && this.#state !== ConnectionState.CONNECTING) contradiction(`assign in state ${this.#state}`)
     this.#state = ConnectionState.BUSY
     this.#user = user
+    this.#timeouts = timeouts
     this.#environment.wheel.disarm(this.#readDeadline)
     this.uses++
     this.#previousClient = this.#lastClient
@@ -230,7 +235,7 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
     const flushed = this.socket.write(data)
     if (!flushed) {
       this.#unsentBytes = this.socket.unsentBytes
-      this.#environment.wheel.arm(this.#writeDeadline, 'upstreamWriteIdle', this.#environment.config.timeouts.upstreamWriteIdle)
+      this.#environment.wheel.arm(this.#writeDeadline, 'upstreamWriteIdle', this.#timeouts.upstreamWriteIdle)
     }
     return flushed
   }
@@ -238,9 +243,8 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
   /** The request is complete: from now on the server has to say something. */
   awaitResponse(): void {
     if (this.#responseComplete || this.#state !== ConnectionState.BUSY) return
-    const { timeouts } = this.#environment.config
     if (this.#parser.state === ParserState.IDLE || this.#parser.state === ParserState.HEAD)
-      this.#environment.wheel.arm(this.#readDeadline, 'responseHead', timeouts.responseHead)
+      this.#environment.wheel.arm(this.#readDeadline, 'responseHead', this.#timeouts.responseHead)
   }
 
   /** The rest of the request has to come first: until then the server owes nothing. */
@@ -352,7 +356,7 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
   // DeadlineOwner
 
   onDeadline(deadline: Deadline): void {
-    const { wheel, config } = this.#environment
+    const { wheel } = this.#environment
     switch (deadline.phase) {
       case 'connect':
         return this.#failConnect('ERR_EPROXY_CONNECT_TIMEOUT', undefined)
@@ -362,14 +366,14 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
         return this.#lose({ code: 'ERR_EPROXY_RESPONSE_HEAD_TIMEOUT', fault: undefined, cause: undefined })
       case 'responseBodyIdle':
         // A response that we do not read, because the client does not take it, is not late.
-        if (this.hold.isHeld) return wheel.arm(deadline, 'responseBodyIdle', config.timeouts.responseBodyIdle)
+        if (this.hold.isHeld) return wheel.arm(deadline, 'responseBodyIdle', this.#timeouts.responseBodyIdle)
         return this.#lose({ code: 'ERR_EPROXY_RESPONSE_BODY_TIMEOUT', fault: undefined, cause: undefined })
       case 'upstreamWriteIdle': {
         const unsent = this.socket.unsentBytes
         const progressed = unsent < this.#unsentBytes
         this.#unsentBytes = unsent
         if (unsent === 0) return
-        if (progressed) return wheel.arm(deadline, 'upstreamWriteIdle', config.timeouts.upstreamWriteIdle)
+        if (progressed) return wheel.arm(deadline, 'upstreamWriteIdle', this.#timeouts.upstreamWriteIdle)
         return this.#lose({ code: 'ERR_EPROXY_UPSTREAM_WRITE_TIMEOUT', fault: undefined, cause: undefined })
       }
     }
@@ -439,16 +443,16 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
   }
 
   #armBody(): void {
-    const { wheel, config } = this.#environment
+    const { wheel } = this.#environment
     switch (this.#parser.state) {
       case ParserState.LENGTH:
       case ParserState.CHUNKED:
       case ParserState.CLOSE:
-        wheel.arm(this.#readDeadline, 'responseBodyIdle', config.timeouts.responseBodyIdle)
+        wheel.arm(this.#readDeadline, 'responseBodyIdle', this.#timeouts.responseBodyIdle)
         return
       case ParserState.IDLE:
         // An interim response has come: the server is at work.
-        if (this.#readDeadline.isArmed) wheel.arm(this.#readDeadline, 'responseHead', config.timeouts.responseHead)
+        if (this.#readDeadline.isArmed) wheel.arm(this.#readDeadline, 'responseHead', this.#timeouts.responseHead)
     }
   }
 

@@ -15,13 +15,15 @@ import { selectUsable, ServerMark, slowStartShare, type Selection } from '../rou
 import type { RequestingClient } from './connection.ts'
 import type { UpstreamEnvironment } from './environment.ts'
 import { formatCheckRequest } from './health-check.ts'
+import { Mirror, type MirrorStats } from './mirror.ts'
 import type { DesyncStats, PoolStats } from './pool.ts'
+import { RetryBudget, type RetryStats } from './retry-budget.ts'
 import { Server, type AdminState, type GroupServer, type ServerKeeper, type ServerStats } from './server.ts'
 
 export interface UpstreamStats extends PoolStats, DesyncStats, ServerStats {}
 
 /** Figures of a group as a whole. */
-export interface BalanceStats {
+export interface BalanceStats extends RetryStats, MirrorStats {
   /** How the last choice came about. */
   readonly selection: Selection
   /** Exchanges that have a server. */
@@ -64,10 +66,14 @@ export class UpstreamGroup implements ServerKeeper, DeadlineOwner {
   readonly #breakerDeadline: Deadline = new Deadline(this)
   #options: Balancing
   #hostName = ''
+  #rows: readonly GroupServer[] = []
   #servers: readonly Server[] = []
   /** Servers that are not configured any more, and may have exchanges yet. */
   readonly #leaving = new Set<Server>()
   #isClosed = false
+  readonly retries = new RetryBudget()
+  /** Takes copies of what other groups are asked for. */
+  readonly mirror: Mirror
   #isStarted = false
 
   // One number for each server, by its index: what choices are made from.
@@ -99,6 +105,7 @@ export class UpstreamGroup implements ServerKeeper, DeadlineOwner {
   constructor(servers: readonly GroupServer[], environment: UpstreamEnvironment, label = '', options: Balancing = plainBalancing) {
     this.#label = label
     this.#environment = environment
+    this.mirror = new Mirror(this, environment)
     this.#options = options
     this.update(servers, options)
     this.#isStarted = true
@@ -111,6 +118,7 @@ export class UpstreamGroup implements ServerKeeper, DeadlineOwner {
   update(servers: readonly GroupServer[], options: Balancing = this.#options): void {
     checkBalancing(options)
     this.#options = options
+    this.#rows = servers
     const [first] = servers
     // A path is no host, and nobody's business.
     this.#hostName = first === undefined || first.address.kind === 'unix' ? 'localhost' : formatAddress(first.address)
@@ -131,6 +139,11 @@ export class UpstreamGroup implements ServerKeeper, DeadlineOwner {
       this.#tellIfDrained(server)
     }
     if (this.#isClosed) this.close()
+  }
+
+  /** As `update` was given them last. */
+  get rows(): readonly GroupServer[] {
+    return this.#rows
   }
 
   get servers(): readonly Server[] {
@@ -180,6 +193,8 @@ export class UpstreamGroup implements ServerKeeper, DeadlineOwner {
       retrying: this.#retrying,
       isBreakerOpen: this.#openLimit !== undefined,
       brokenTotal: this.#brokenTotal,
+      ...this.retries.stats,
+      ...this.mirror.stats,
     }
   }
 
@@ -203,9 +218,10 @@ export class UpstreamGroup implements ServerKeeper, DeadlineOwner {
    * another one has failed it, or a connection did.
    */
   pick(tried: readonly Server[], key: string, isRetry: boolean): Server | undefined {
-    if (this.#options.breaker !== undefined && this.#isBroken(isRetry)) {
-      this.#refusal = 'ERR_EPROXY_CIRCUIT_OPEN'
-      return undefined
+    const { breaker } = this.#options
+    if (breaker !== undefined) {
+      if (this.#activeTotal >= breaker.exchanges) return this.#break('exchanges')
+      if (isRetry && this.#retrying >= breaker.retries) return this.#break('retries')
     }
     this.#weighIfDue()
     const server = tried.length > 0 ? this.#chooseAnother(tried, key) : (this.#only ?? this.#choose(this.#weights, key))
@@ -213,6 +229,7 @@ export class UpstreamGroup implements ServerKeeper, DeadlineOwner {
       this.#refusal = 'ERR_EPROXY_NO_SERVER'
       return undefined
     }
+    if (breaker !== undefined && server.pool.isFull && this.#countWaiting() >= breaker.waiting) return this.#break('waiting')
     server.active++
     server.exchangesTotal++
     this.#active[server.index]!++
@@ -394,29 +411,24 @@ export class UpstreamGroup implements ServerKeeper, DeadlineOwner {
     return server
   }
 
-  #isBroken(isRetry: boolean): boolean {
-    const limit = this.#findExceeded(isRetry)
-    if (limit === undefined) return false
+  /** The circuit breaker refuses an exchange. */
+  #break(limit: BreakerLimit): undefined {
+    this.#refusal = 'ERR_EPROXY_CIRCUIT_OPEN'
     this.#brokenTotal++
+    if (this.#isClosed) return
     this.#environment.wheel.arm(this.#breakerDeadline, 'breaker', breakerQuietMs)
-    if (this.#openLimit === undefined) {
-      this.#openLimit = limit
-      this.#environment.onBreaker({ group: this.#label, limit, state: 'opens' })
-    }
-    return true
+    if (this.#openLimit !== undefined) return
+    this.#openLimit = limit
+    this.#environment.onBreaker({ group: this.#label, limit, state: 'opens' })
   }
 
-  #findExceeded(isRetry: boolean): BreakerLimit | undefined {
-    const { exchanges, waiting, retries } = this.#options.breaker!
-    if (isRetry && this.#retrying >= retries) return 'retries'
-    if (this.#activeTotal >= exchanges) return 'exchanges'
-    let queued = 0
-    for (const { pool } of this.#servers) queued += pool.queued
-    return queued > 0 && queued >= waiting ? 'waiting' : undefined
+  #countWaiting(): number {
+    return this.#servers.reduce((sum, { pool }) => sum + pool.queued, 0)
   }
 
   #tellIfDrained(server: Server): void {
-    if (server.active > 0 || (!server.hasLeft && server.admin === 'enabled') || this.#isClosed) return
+    if (!server.isDraining || server.active > 0 || this.#isClosed) return
+    server.isDraining = false
     this.#environment.onServer({ group: this.#label, server: server.name, change: 'drained', reason: 'its last exchange is over' })
   }
 }

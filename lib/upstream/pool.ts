@@ -92,6 +92,11 @@ export class Pool implements ConnectionKeeper {
     return this.#downUntil
   }
 
+  /** One more request would have to wait for others to finish. */
+  get isFull(): boolean {
+    return this.#idle.length === 0 && this.#size >= this.#environment.config.pool.connections
+  }
+
   /** Requests that wait and have no attempt of their own under way. */
   get queued(): number {
     return Math.max(0, this.#waiting - this.#connecting)

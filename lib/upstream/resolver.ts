@@ -4,7 +4,7 @@
  * background renews it (RFC 8767). The resolver does not choose among addresses, does not connect, and applies no search domain:
  * a name is asked as it is written. Each query owns its c-ares channel and its timer; `Resolver` owns the queries and ends them in close().
  */
-import { NODATA, NOTFOUND, Resolver as DnsChannel, TIMEOUT, type RecordWithTtl } from 'node:dns'
+import { NODATA, NOTFOUND, Resolver as DnsChannel, TIMEOUT, type RecordWithTtl, type SrvRecord } from 'node:dns'
 import { readFile, stat } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { domainToASCII } from 'node:url'
@@ -40,11 +40,24 @@ interface Failure {
   readonly until: number
 }
 
-type Verdict =
-  | { readonly kind: 'addresses'; readonly addresses: readonly ResolvedAddress[]; readonly ttlMs: number }
-  /** The servers say that there is no address: this is news, not an outage, and replaces what was known (RFC 8767 section 4). */
-  | { readonly kind: 'absent'; readonly error: ProxyError }
-  | { readonly kind: 'failed'; readonly error: ProxyError }
+/** Why a name has no answer. */
+type NoAnswer =
+  /** The servers say that there is none: this is news, not an outage, and replaces what was known (RFC 8767 section 4). */
+  { readonly kind: 'absent'; readonly error: ProxyError } | { readonly kind: 'failed'; readonly error: ProxyError }
+
+export type Verdict = { readonly kind: 'addresses'; readonly addresses: readonly ResolvedAddress[]; readonly ttlMs: number } | NoAnswer
+
+/** One server of a service (RFC 2782). */
+export interface ServiceRecord {
+  /** A host name in lower case without a dot at its end. */
+  readonly host: string
+  readonly port: number
+  /** Lower ones first. */
+  readonly priority: number
+  readonly weight: number
+}
+
+export type ServiceVerdict = { readonly kind: 'services'; readonly services: readonly ServiceRecord[] } | NoAnswer
 
 /** What c-ares answered for one address family. */
 interface Outcome {
@@ -61,6 +74,7 @@ const failureMs = 1_000
 /** How often the hosts file is looked at for changes. */
 const hostsCheckMs = 5_000
 const nameLengthMax = 253
+const ttlsToldMax = 256
 /** Labels of RFC 1035 section 2.3.1, and `_`, which names of containers and services contain; one dot at the end (RFC 1034 section 3.1). */
 const namePattern = /^(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?$/
 const localhostPattern = /(?:^|\.)localhost$/
@@ -76,7 +90,8 @@ export class Resolver {
   /** By lower-case name (or literal), least recently renewed first. */
   readonly #answers = new Map<string, Answer>()
   readonly #failures = new Map<string, Failure>()
-  readonly #queries = new Map<string, { readonly query: Query; readonly promise: Promise<readonly ResolvedAddress[]> }>()
+  readonly #queries = new Map<string, { readonly query: Query; readonly promise: Promise<Verdict> }>()
+  readonly #serviceQueries = new Set<ServiceQuery>()
   #closed = false
 
   constructor(options: ResolverOptions) {
@@ -89,7 +104,7 @@ export class Resolver {
 
   /** Names that are being asked for now, in the background or with someone waiting. */
   get queriesPending(): number {
-    return this.#queries.size
+    return this.#queries.size + this.#serviceQueries.size
   }
 
   /** Synchronous when cached (also when stale and being refreshed); undefined when it must be asked. Hot path: one Map look-up. */
@@ -100,7 +115,7 @@ export class Resolver {
     if (now < answer.expiresAt) return answer.addresses
     if (now >= answer.staleUntil) return undefined
     // After a failed refresh the next one waits as a request for a dead name does.
-    if (this.#recentFailure(host, now) === undefined) this.#ask(host).catch(ignoreRejection)
+    if (this.#recentFailure(host, now) === undefined) void this.#ask(host)
     return answer.addresses
   }
 
@@ -109,20 +124,39 @@ export class Resolver {
     const cached = this.lookupCached(host)
     if (cached !== undefined) return Promise.resolve(cached)
     if (this.#closed) return Promise.reject(closedError())
-    if (!isHostName(host)) {
-      const seen = JSON.stringify(host.length > 80 ? `${host.slice(0, 80)}...` : host)
-      const rule = `letters, digits, - and _; ${nameLengthMax} in all, 63 a label`
-      return Promise.reject(new ProxyError('ERR_EPROXY_DNS_FAILED', `${seen} is not a host name (${rule})`))
-    }
+    if (!isHostName(host)) return Promise.reject(notAName(host))
     const name = host.toLowerCase()
     const failure = this.#recentFailure(name, this.#now())
-    return failure === undefined ? this.#ask(name) : Promise.reject(failure)
+    return failure === undefined ? this.#ask(name).then(addressesOf) : Promise.reject(failure)
+  }
+
+  /** Asks anew, whatever is known, for who keeps its own times. Never rejects. Concurrent calls for one name share one query. */
+  renew(host: string): Promise<Verdict> {
+    if (this.#closed) return Promise.resolve({ kind: 'failed', error: closedError() })
+    const family = isIP(host)
+    if (family === 4 || family === 6)
+      return Promise.resolve({ kind: 'addresses', addresses: [toAddress(host, family)], ttlMs: this.#options.ttlMaxMs })
+    if (!isHostName(host)) return Promise.resolve({ kind: 'failed', error: notAName(host) })
+    return this.#ask(host.toLowerCase())
+  }
+
+  /** Asks for the SRV records of a name, every time: their TTL is not told by node. Never rejects. */
+  async renewServices(name: string): Promise<ServiceVerdict> {
+    if (this.#closed) return { kind: 'failed', error: closedError() }
+    if (!isHostName(name)) return { kind: 'failed', error: notAName(name) }
+    if (this.queriesPending >= queriesMax) return { kind: 'failed', error: tooManyQueries(name) }
+    const query = new ServiceQuery(name, this.#options)
+    this.#serviceQueries.add(query)
+    const verdict = await query.verdict
+    this.#serviceQueries.delete(query)
+    return verdict
   }
 
   /** Ends every query (who waits is rejected) and forgets every answer. */
   close(): void {
     this.#closed = true
     for (const { query } of this.#queries.values()) query.cancel()
+    for (const query of this.#serviceQueries) query.cancel()
     this.#queries.clear()
     this.#answers.clear()
     this.#failures.clear()
@@ -146,32 +180,31 @@ export class Resolver {
     return failure !== undefined && now < failure.until ? failure.error : undefined
   }
 
-  #ask(name: string): Promise<readonly ResolvedAddress[]> {
+  /** Never rejects. */
+  #ask(name: string): Promise<Verdict> {
     const running = this.#queries.get(name)
     if (running !== undefined) return running.promise
-    if (this.#queries.size >= queriesMax) {
-      return Promise.reject(new ProxyError('ERR_EPROXY_DNS_FAILED', `${name} was not asked for: ${queriesMax} other names already are`))
-    }
+    if (this.queriesPending >= queriesMax) return Promise.resolve({ kind: 'failed', error: tooManyQueries(name) })
     const query = new Query(name, this.#options, this.#hosts)
     const promise = query.verdict.then((verdict) => this.#onVerdict(name, verdict))
     this.#queries.set(name, { query, promise })
     return promise
   }
 
-  #onVerdict(name: string, verdict: Verdict): readonly ResolvedAddress[] {
-    if (this.#closed) throw closedError()
+  #onVerdict(name: string, verdict: Verdict): Verdict {
+    if (this.#closed) return { kind: 'failed', error: closedError() }
     this.#queries.delete(name)
     const now = this.#now()
     if (verdict.kind === 'addresses') {
       const { ttlMinMs, ttlMaxMs, staleMs } = this.#options
       // RFC 8767 section 4: a TTL of 2^31 and more is a large one and is capped, no longer zero as in RFC 2181.
-      const expiresAt = now + Math.min(ttlMaxMs, Math.max(ttlMinMs, verdict.ttlMs))
-      keepBounded(this.#answers, name, { addresses: verdict.addresses, expiresAt, staleUntil: expiresAt + staleMs })
-      return verdict.addresses
+      const ttlMs = Math.min(ttlMaxMs, Math.max(ttlMinMs, verdict.ttlMs))
+      keepBounded(this.#answers, name, { addresses: verdict.addresses, expiresAt: now + ttlMs, staleUntil: now + ttlMs + staleMs })
+      return { ...verdict, ttlMs }
     }
     if (verdict.kind === 'absent') this.#answers.delete(name)
     keepBounded(this.#failures, name, { error: verdict.error, until: now + failureMs })
-    throw verdict.error
+    return verdict
   }
 }
 
@@ -241,6 +274,62 @@ class Query {
   }
 }
 
+/** The SRV records of one name, under one deadline. `verdict` settles once and never rejects. */
+class ServiceQuery {
+  readonly verdict: Promise<ServiceVerdict>
+  readonly #channel: DnsChannel
+  readonly #timer: NodeJS.Timeout
+  #settled = false
+  #resolve!: (verdict: ServiceVerdict) => void
+
+  constructor(name: string, options: ResolverOptions) {
+    this.verdict = new Promise((resolve) => {
+      this.#resolve = resolve
+    })
+    this.#timer = setTimeout(() => this.#settle(decideServices(name, undefined, [])), options.timeoutMs).unref()
+    this.#channel = new DnsChannel({ timeout: Math.max(1, Math.floor(options.timeoutMs / 3)), tries: 2 })
+    if (options.servers !== undefined) this.#channel.setServers(options.servers)
+    this.#channel.resolveSrv(name, (error, records) => this.#settle(decideServices(name, error, records)))
+  }
+
+  cancel(): void {
+    this.#settle({ kind: 'failed', error: closedError() })
+  }
+
+  #settle(verdict: ServiceVerdict): void {
+    if (this.#settled) return
+    this.#settled = true
+    clearTimeout(this.#timer)
+    this.#channel.cancel()
+    this.#resolve(verdict)
+  }
+}
+
+/** `undefined`: there was no answer when the time was over. */
+function decideServices(
+  name: string,
+  error: NodeJS.ErrnoException | null | undefined,
+  records: readonly SrvRecord[] | undefined,
+): ServiceVerdict {
+  if (error === undefined || error?.code === TIMEOUT)
+    return { kind: 'failed', error: new ProxyError('ERR_EPROXY_DNS_TIMEOUT', `${name} was not answered for in time`) }
+  if (error !== null && error.code !== NOTFOUND && error.code !== NODATA) {
+    const message = `${name} could not be asked for: ${error.code ?? error.message}`
+    return { kind: 'failed', error: new ProxyError('ERR_EPROXY_DNS_FAILED', message, error) }
+  }
+  // RFC 2782: the root as target says that the service is not there. A record that nobody could connect to is passed over.
+  const services = (records ?? [])
+    .filter((record) => record.port > 0 && isHostName(record.name))
+    .map((record) => ({
+      host: record.name.toLowerCase().replace(/\.$/, ''),
+      port: record.port,
+      priority: record.priority,
+      weight: record.weight,
+    }))
+  if (services.length > 0) return { kind: 'services', services }
+  return { kind: 'absent', error: new ProxyError('ERR_EPROXY_DNS_FAILED', `${name} names no server`, error ?? undefined) }
+}
+
 /** `undefined` stands for a family that has not answered when the time was over. */
 function decideVerdict(name: string, outcome4: Outcome | undefined, outcome6: Outcome | undefined): Verdict {
   const records4 = outcome4?.records ?? []
@@ -249,7 +338,11 @@ function decideVerdict(name: string, outcome4: Outcome | undefined, outcome6: Ou
   if (records4.length + records6.length > 0) {
     const addresses = [...records4.map(({ address }) => toAddress(address, 4)), ...records6.map(({ address }) => toAddress(address, 6))]
     // Half an answer serves, but only for the shortest time: the missing half may be the one that can be reached.
-    const ttl = outage.length > 0 ? 0 : Math.min(...[...records4, ...records6].map((record) => record.ttl))
+    // node tells the TTL of the first 256 records of a family, and undefined behind them.
+    const ttl =
+      outage.length > 0
+        ? 0
+        : Math.min(...[...records4.slice(0, ttlsToldMax), ...records6.slice(0, ttlsToldMax)].map((record) => record.ttl))
     return { kind: 'addresses', addresses: Object.freeze(addresses), ttlMs: ttl * 1000 }
   }
   const cause = outage.find((outcome) => outcome?.error && outcome.error.code !== TIMEOUT)?.error
@@ -353,4 +446,17 @@ function closedError(): ProxyError {
   return new ProxyError('ERR_EPROXY_DNS_FAILED', 'the resolver is closed')
 }
 
-function ignoreRejection(): void {}
+function notAName(host: string): ProxyError {
+  const seen = JSON.stringify(host.length > 80 ? `${host.slice(0, 80)}...` : host)
+  const rule = `letters, digits, - and _; ${nameLengthMax} in all, 63 a label`
+  return new ProxyError('ERR_EPROXY_DNS_FAILED', `${seen} is not a host name (${rule})`)
+}
+
+function tooManyQueries(name: string): ProxyError {
+  return new ProxyError('ERR_EPROXY_DNS_FAILED', `${name} was not asked for: ${queriesMax} other names already are`)
+}
+
+function addressesOf(verdict: Verdict): readonly ResolvedAddress[] {
+  if (verdict.kind !== 'addresses') throw verdict.error
+  return verdict.addresses
+}

@@ -73,6 +73,8 @@ export class Server implements DeadlineOwner, PoolWatcher {
   weight = 1
   isBackup = false
   admin: AdminState = 'enabled'
+  /** It gets no new exchanges, and it was not told yet that the last one is over. */
+  isDraining = false
   /** Its place in the arrays of its group, -1 when it has left. */
   index = -1
   /** When it joined or came back, for slow start; -Infinity when that is long ago. */
@@ -165,6 +167,7 @@ export class Server implements DeadlineOwner, PoolWatcher {
   setAdmin(state: AdminState, settings: ServerSettings): void {
     if (state === this.admin) return
     this.admin = state
+    this.isDraining = state !== 'enabled'
     // Nobody looks at a server that is switched off on purpose.
     if (state === 'disabled') {
       this.#monitor?.stop()
@@ -177,6 +180,7 @@ export class Server implements DeadlineOwner, PoolWatcher {
   /** It is not configured any more: it closes with its last exchange. */
   retire(): void {
     this.index = -1
+    this.isDraining = true
     this.#stop()
     this.pool.close()
     this.#tell('draining', 'no longer in the group')

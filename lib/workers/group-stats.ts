@@ -47,10 +47,40 @@ export function sumStats(parts: readonly ProxyStats[]): ProxyStats {
   return parts.reduce((sum, part) => addFigures(sum, part) as unknown as ProxyStats, noStats)
 }
 
-/** Of a worker that has ended only what it has counted remains, and no word of its servers: an embedded origin has ended with it. */
+/** The sum of workers that live and of what those have counted that have ended. Servers and groups that no worker has are left out. */
+export function sumWith(departed: ProxyStats, parts: readonly ProxyStats[]): ProxyStats {
+  const living = sumStats(parts)
+  return sumStats([
+    { ...departed, upstreams: pick(departed.upstreams, living.upstreams), groups: pick(departed.groups, living.groups) },
+    ...parts,
+  ])
+}
+
+/** Embedded origins have a new name in each process. */
+const namesMax = 1_000
+
+/** Of a worker that has ended only what it has counted remains. */
 export function addCounters(sum: ProxyStats, ended: ProxyStats): ProxyStats {
   const counters = Object.entries(ended).filter(([name]) => name.endsWith('Total') || name === 'desync' || name === 'counters')
-  return addFigures(sum, Object.fromEntries(counters)) as unknown as ProxyStats
+  const upstreams = totalsOf(ended.upstreams, sum.upstreams)
+  return addFigures(sum, {
+    ...Object.fromEntries(counters),
+    upstreams,
+    groups: totalsOf(ended.groups, sum.groups),
+  }) as unknown as ProxyStats
+}
+
+function totalsOf(rows: Readonly<Record<string, object>>, known: object): object {
+  const isFull = Object.keys(known).length >= namesMax
+  return Object.fromEntries(
+    Object.entries(rows)
+      .filter(([name]) => !isFull || Object.hasOwn(known, name))
+      .map(([name, row]) => [name, Object.fromEntries(Object.entries(row).filter(([member]) => member.endsWith('Total')))]),
+  )
+}
+
+function pick<T>(rows: Readonly<Record<string, T>>, wanted: object): Readonly<Record<string, T>> {
+  return Object.fromEntries(Object.entries(rows).filter(([name]) => Object.hasOwn(wanted, name)))
 }
 
 /** Adds numbers name by name, at every depth; what is true of one part is true of the sum, and words that differ are all said. */

@@ -13,7 +13,7 @@ import { resolveOptions, resolveSupervision, workersMax, type ProxyConfig, type 
 import type { LiveEvent } from '../observe/live-event.ts'
 import { silentLogger, type Logger } from '../observe/logger.ts'
 import type { AdminState } from '../upstream/server.ts'
-import { addCounters, noStats, sumStats, type GroupStats } from './group-stats.ts'
+import { addCounters, noStats, sumWith, type GroupStats } from './group-stats.ts'
 import { beatMs, type ServerOrder } from './messages.ts'
 import { decideRestart, judgeSilence } from './restart-policy.ts'
 import { shareLimits } from './share-limits.ts'
@@ -223,7 +223,7 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
       .filter(({ worker }) => worker.state !== WorkerState.GONE)
     const parts = living.flatMap(({ worker }) => worker.lastStats.stats ?? [])
     return {
-      total: sumStats([this.#departed, ...parts]),
+      total: sumWith(this.#departed, parts),
       workers: living.map(({ worker, isFresh }) => ({
         number: worker.number,
         pid: worker.pid,

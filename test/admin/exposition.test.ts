@@ -31,7 +31,6 @@ function countSomething(): Counters {
   counters.countViolation('H1-HOST-MISSING', 'client', 'reject')
   counters.countRateLimit('per-client', 'limited', 'shared')
   counters.countConnection('client', 'accepted')
-  counters.countRetry('connect')
   counters.loopLag.count(3)
   return counters
 }
@@ -48,7 +47,6 @@ test('what was counted stands under the names that were promised', async () => {
     'eproxy_ratelimit_total{rule="per-client",decision="limited",source="shared"} 1',
     'eproxy_bytes_total{side="client",direction="out"} 40',
     'eproxy_connections_total{side="client",result="accepted"} 1',
-    'eproxy_retries_total{reason="connect"} 1',
     'eproxy_upstream_up{upstream="shop",server="10.0.0.1:80"} 1',
     'eproxy_request_duration_seconds_bucket{le="0.01"} 1',
     'eproxy_request_duration_seconds_bucket{le="+Inf"} 2',

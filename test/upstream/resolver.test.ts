@@ -4,85 +4,18 @@
  */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { createSocket, type RemoteInfo } from 'node:dgram'
+import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { mkdtemp, rm, utimes, writeFile } from 'node:fs/promises'
 import { createServer, isIP, type AddressInfo, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
-import { RECURSION_AVAILABLE, RECURSION_DESIRED, TRUNCATED_RESPONSE, decode, encode, type Answer, type DecodedPacket } from 'dns-packet'
+import { TRUNCATED_RESPONSE, decode, encode } from 'dns-packet'
 import fc from 'fast-check'
 import { ProxyError } from '../../lib/core/errors.ts'
 import { Resolver, type ResolvedAddress, type ResolverOptions } from '../../lib/upstream/resolver.ts'
-
-const rcode = { noError: 0, serverFailure: 2, nameError: 3, refused: 5 } as const
-
-/** What the server says to one question: datagrams, sent in this order. None: silence. */
-type Reply = readonly Buffer[]
-
-interface NameServer {
-  readonly address: string
-  /** Questions in the order of arrival, as `A app.test`. */
-  readonly asked: string[]
-  reply: (query: DecodedPacket, type: string) => Reply
-  /** Sends to where the last question came from, later than anyone expects it. */
-  sendLate(datagrams: Reply): Promise<void>
-}
-
-async function startNameServer(t: TestContext, reply: NameServer['reply'], port = 0): Promise<NameServer> {
-  const socket = createSocket('udp4')
-  socket.bind(port, '127.0.0.1')
-  await once(socket, 'listening')
-  t.after(() => new Promise<void>((resolve) => socket.close(resolve)))
-  let client: RemoteInfo | undefined
-  const server: NameServer = {
-    address: `127.0.0.1:${socket.address().port}`,
-    asked: [],
-    reply,
-    async sendLate(datagrams) {
-      assert.ok(client)
-      const { port: clientPort, address } = client
-      for (const datagram of datagrams) await new Promise((resolve) => socket.send(datagram, clientPort, address, resolve))
-    },
-  }
-  socket.on('message', (message, sender) => {
-    client = sender
-    const query = decode(message)
-    const question = query.questions?.[0]
-    assert.ok(question)
-    server.asked.push(`${question.type} ${question.name}`)
-    for (const datagram of server.reply(query, question.type)) socket.send(datagram, sender.port, sender.address)
-  })
-  return server
-}
-
-function answerTo(query: DecodedPacket, records: readonly Answer[], code: number = rcode.noError, flags = 0): Buffer {
-  return encode({
-    type: 'response',
-    id: query.id ?? 0,
-    flags: RECURSION_DESIRED | RECURSION_AVAILABLE | flags | code,
-    questions: query.questions ?? [],
-    answers: [...records],
-  })
-}
-
-/** Answers every question from two lists of addresses; a family without addresses is NODATA. */
-function zone(v4: readonly string[], v6: readonly string[] = [], ttl = 60): NameServer['reply'] {
-  return (query, type) => {
-    const name = query.questions?.[0]?.name ?? ''
-    const records =
-      type === 'A'
-        ? v4.map((data): Answer => ({ type: 'A', name, ttl, data }))
-        : v6.map((data): Answer => ({ type: 'AAAA', name, ttl, data }))
-    return [answerTo(query, records)]
-  }
-}
-
-const code =
-  (value: number): NameServer['reply'] =>
-  (query) => [answerTo(query, [], value)]
-const silence: NameServer['reply'] = () => []
+import { answerTo, code, rcode, silence, startNameServer, zone, type NameServer, type Reply } from '../support/name-server.ts'
 
 /** A resolver without a hosts file, whose clock stands still until the test turns it; closed at the end of the test. */
 function makeResolver(t: TestContext, server: { address: string }, options: Partial<ResolverOptions> = {}) {
@@ -119,6 +52,16 @@ describe('answers', () => {
     assert.deepEqual(resolver.lookupCached('192.0.2.7'), [{ address: '192.0.2.7', family: 4 }])
     assert.deepEqual(await resolver.resolve('2001:db8::7'), [{ address: '2001:db8::7', family: 6 }])
     assert.deepEqual(server.asked, [])
+  })
+
+  test('an answer of very many addresses is kept for its TTL, as any other', async (t) => {
+    const addresses = Array.from({ length: 300 }, (_, index) => `10.1.${index >> 7}.${index & 127}`)
+    const server = await startNameServer(t, zone(addresses, [], 30))
+    const { resolver, clock } = makeResolver(t, server)
+    assert.equal((await resolver.resolve('app.test')).length, 300)
+    clock.now += 29_999
+    assert.equal(resolver.lookupCached('app.test')?.length, 300)
+    assert.equal(resolver.queriesPending, 0)
   })
 
   test('IPv4 addresses come first, also when IPv6 was answered first', async (t) => {
