@@ -265,7 +265,8 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     const wanted = parseListenAddress(address)
     if (this.#isDraining) throw new ProxyError('ERR_EPROXY_STATE', 'the proxy is closing')
     await this.#startUpstreams()
-    await Promise.all([...this.#groups.values()].map(({ discovery }) => discovery?.ready))
+    // Names that are a list of servers are asked for by all groups at once; here is waited for the slowest.
+    for (const { discovery } of this.#groups.values()) await discovery?.ready
     const environment = this.#makeEnvironment(address)
     const listener = new Listener(
       address,

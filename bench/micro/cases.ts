@@ -5,6 +5,7 @@
 import { AccessLog, formatAccessLine } from '../../lib/observe/access-log.ts'
 import type { ExchangeSummary } from '../../lib/observe/exchange-summary.ts'
 import { Deadline, systemClock, TimerWheel } from '../../lib/core/timers.ts'
+import { Router } from '../../lib/route/router.ts'
 import { NetworkSet } from '../../lib/route/networks.ts'
 import { createParser, encodeRequestHead, encodeResponseHead, ParserEngine } from '../../native-free-parser/index.ts'
 import { workloadTable } from '../e2e/workloads.ts'
@@ -40,6 +41,7 @@ export function makeCases(stack: DisposableStackLike): readonly MicroCase[] {
     ...poolCases(),
     ...timerCases(stack),
     ...networkCases(),
+    ...routeCases(),
     { name: 'access log: format a line', run: () => formatAccessLine(summary) },
     { name: 'access log: format, buffer and write', run: writeLine(stack), operationsMax: 200 },
   ]
@@ -141,6 +143,37 @@ function networkCases(): readonly MicroCase[] {
   return [
     { name: 'networks: an IPv4 address among 1000', run: () => set.has('10.201.128.77') },
     { name: 'networks: an IPv6 address among 1000', run: () => set.has('2001:db8:2ff:1:20c:29ff:fe12:3456') },
+  ]
+}
+
+function routeCases(): readonly MicroCase[] {
+  const engine = new ParserEngine({ slots: 1 })
+  const text = 'GET /team-7/service/items/17?page=3 HTTP/1.1\r\nHost: shop-3.example.com\r\nAccept: */*\r\n\r\n'
+  createParser('request', { ...noEvents, onHead() {} }, {}, engine).execute(Buffer.from(text))
+  const head = engine.requestHead
+  /** Ten hosts share the routes. */
+  const routerOf = (count: number): Router<number> =>
+    new Router(
+      Array.from({ length: count }, (_, index) => ({
+        name: String(index),
+        match: {
+          hosts: [`shop-${index % 10}.example.com`],
+          path: { prefix: `/team-${(index - (index % 10)) / 10 + 7}/service` },
+          methods: [],
+          headers: {},
+        },
+        route: index,
+      })),
+    )
+  const few = routerOf(10)
+  const many = routerOf(10_000)
+  const patterns = new Router([
+    { name: 'pattern', match: { hosts: [], path: { pattern: '/team-[0-9]+/service(/.*)?' }, methods: [], headers: {} }, route: 0 },
+  ])
+  return [
+    { name: 'route: by host and prefix among 10', run: () => few.find(head) },
+    { name: 'route: by host and prefix among 10,000', run: () => many.find(head) },
+    { name: 'route: by one pattern', run: () => patterns.find(head) },
   ]
 }
 

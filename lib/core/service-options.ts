@@ -38,8 +38,10 @@ export interface ListenerOptions {
   /** Names of routes; none: all. */
   readonly routes?: readonly string[]
   readonly rateLimits: readonly string[]
-  /** Connections of one client address at a time, 0 = no limit. */
+  /** Connections of one client address (IPv6: of a /64) at a time, 0 = no limit. */
   readonly connectionsPerClient: number
+  /** What a connection beyond a limit of connections gets: 'answer' (503, or 429 when it is the limit for its client; also when not given), or nothing. */
+  readonly overload?: 'answer' | 'close'
   /** Bytes of a request body, 0 = no limit; 413. */
   readonly requestBodyBytes: number
 }
@@ -216,11 +218,14 @@ export interface RateLimitOptions {
   readonly ipv6Prefix: number
   /** Across machines, by the store. */
   readonly shared: boolean
+  /** RateLimit fields also in responses to requests that are let through. */
+  readonly announce?: boolean
 }
 
 export interface RateLimitStoreOptions {
-  /** redis://[user:password@]host:port[/db] */
+  /** redis://[user:password@]host:port[/db], rediss:// for TLS. */
   readonly url: string
+  /** A store that takes longer for an answer is not waited for. */
   readonly deadlineMs: number
   /** When the store is slow or gone: count here, let all through, or refuse all. */
   readonly onError: 'local' | 'open' | 'closed'

@@ -12,7 +12,7 @@ import { Deadline, type DeadlineOwner } from '../core/timers.ts'
 import { HoldReason } from '../net/hold.ts'
 import { noRoute, type Counters } from '../observe/counters.ts'
 import type { ExchangeSummary } from '../observe/exchange-summary.ts'
-import { encodeLocalResponse, type LocalResponse } from '../policy/local-response.ts'
+import { encodeLocalResponse, prefersProblem, type LocalResponse } from '../policy/local-response.ts'
 import type { RetryPolicy } from '../policy/retry.ts'
 import type { Route } from '../policy/route.ts'
 import type { ConnectionUser, UpstreamConnection, UpstreamLoss } from '../upstream/connection.ts'
@@ -22,7 +22,15 @@ import type { RetryReason } from '../upstream/retry-budget.ts'
 import type { Server } from '../upstream/server.ts'
 import { nobody, type AfterExchange, type ClientSide } from './client-side.ts'
 import type { ExchangeEnvironment } from './environment.ts'
-import { forwardRequest, isIdempotent, readMaxForwards, readUpgrade, refuseLoop, type ForwardOptions } from './forward-request.ts'
+import {
+  forwardRequest,
+  isIdempotent,
+  readMaxForwards,
+  readUpgrade,
+  refuseLoop,
+  withTarget,
+  type ForwardOptions,
+} from './forward-request.ts'
 import { forwardFinal, forwardInterim, responseFraming, type ResponseFraming } from './forward-response.ts'
 import { settle, type RequestHalf, type ResponseHalf } from './settle.ts'
 import { Tunnel } from './tunnel.ts'
@@ -303,15 +311,21 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#isLast = !this.#persists
     this.#nominated = head.connection.nominated
     this.#awaitsContinue = head.expectsContinue
+    const { access, rewrite } = route
+    if (access !== null && !access.admits(this.#client.socket.remoteAddress)) return this.#fail('ERR_EPROXY_ACCESS_DENIED')
     refuseLoop(head, config.via)
     const maxForwards = readMaxForwards(head)
     if (maxForwards === 0) return this.#answerLast()
     const { group } = route
-    if (group === undefined) return this.#answerWith(route.answer!(head), false)
+    if (group === undefined) {
+      if (route.answer === undefined) return this.#fail('ERR_EPROXY_NO_ROUTE')
+      return this.#answerWith(route.answer(head), false)
+    }
     this.#group = group
     this.#retry = route.retry
     const offered = readUpgrade(head)
     this.#requestHead = forwardRequest(head, this.#describeForwarding(config, group), offered, maxForwards)
+    if (rewrite !== null) this.#requestHead = withTarget(this.#requestHead, head.method, rewrite.apply(head))
     this.#context = responseContext(head.method === 'HEAD', offered)
     this.#canReplay = isIdempotent(head.method)
     this.#serverKey = group.keyOf(head, this.#client.socket)
@@ -880,7 +894,9 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       this.#answerCloses || !this.#persists || this.#request === 'open' || this.#client.isRetired || this.#environment.isDraining
     // A 1.0 client takes a connection for closed that it is not told to keep.
     const fields = !closes && this.#minorVersion === 0 ? answer.fields + 'Connection: keep-alive\r\n' : answer.fields
-    this.#client.write(encodeLocalResponse({ ...answer, fields }, this.#environment.httpDate(), closes, this.#method === 'HEAD'))
+    const asProblem = answer.status >= 400 && answer.content === undefined && prefersProblem(this.#rawHead)
+    const date = this.#environment.httpDate()
+    this.#client.write(encodeLocalResponse({ ...answer, fields }, date, closes, this.#method === 'HEAD', asProblem))
     this.#end(closes ? 'close' : 'next')
   }
 

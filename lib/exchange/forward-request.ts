@@ -26,6 +26,11 @@ export function forwardRequest(head: RequestHead, options: ForwardOptions, offer
   return encodeRequestHead(head, encoding)
 }
 
+/** The head with another target: `head` is one that leaves, `target` in origin-form or "*". */
+export function withTarget(head: string, method: string, target: string): string {
+  return `${method} ${target} HTTP/1.1${head.substring(head.indexOf('\r\n'))}`
+}
+
 /** A request that names this proxy in Via has been here before. Throws ParseError H1-VIA-LOOP. */
 export function refuseLoop(head: RequestHead, via: string): void {
   if (via === '' || !head.has(FieldKind.VIA)) return

@@ -1,4 +1,7 @@
-/** Responses that the proxy gives in its own name: plain text that says what was wrong, and the same in Proxy-Status (RFC 9209). */
+/**
+ * Responses that the proxy gives in its own name. Of an error the body says what was wrong, as plain text or, to a client that would rather have it,
+ * as JSON (RFC 9457); Proxy-Status says the same (RFC 9209).
+ */
 import { STATUS_CODES } from 'node:http'
 
 export interface LocalResponse {
@@ -9,22 +12,76 @@ export interface LocalResponse {
   readonly details: string
   /** More fields, whole lines with CRLF. */
   readonly fields: string
+  /** What is sent instead of a text about the status. */
+  readonly content?: LocalContent
+}
+
+export interface LocalContent {
+  readonly type: string
+  /** One character for each octet. */
+  readonly octets: string
 }
 
 /** @param toHead - the request was HEAD: the body stays away, its length does not. */
 export function encodeLocalResponse(
-  { status, error, details, fields }: LocalResponse,
+  { status, error, details, fields, content }: LocalResponse,
   date: string,
   close: boolean,
   toHead: boolean,
+  asProblem = false,
 ): string {
   const reason = STATUS_CODES[status] ?? ''
-  const body = `${status} ${reason}\n${details === '' ? '' : details + '\n'}`
   const proxyStatus =
     error === ''
       ? ''
       : `Proxy-Status: eproxy; error=${error}; details="${details.replace(/[^\x20-\x7e]/g, '?').replace(/["\\]/g, '\\$&')}"\r\n`
-  const length = status === 204 ? '' : `Content-Type: text/plain; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\n`
+  const hasNoContent = status === 204 || status === 304
+  const { type, octets } = content ?? (asProblem ? describeAsProblem(status, reason, details) : describeAsText(status, reason, details))
+  const length = hasNoContent ? '' : `${type === '' ? '' : `Content-Type: ${type}\r\n`}Content-Length: ${octets.length}\r\n`
   const head = `HTTP/1.1 ${status} ${reason}\r\n${length}Date: ${date}\r\n${fields}${proxyStatus}${close ? 'Connection: close\r\n' : ''}\r\n`
-  return toHead || status === 204 ? head : head + body
+  return toHead || hasNoContent ? head : head + octets
+}
+
+function describeAsText(status: number, reason: string, details: string): LocalContent {
+  return { type: 'text/plain; charset=utf-8', octets: toOctets(`${status} ${reason}\n${details === '' ? '' : details + '\n'}`) }
+}
+
+/** RFC 9457 section 3.1; without `type` the title is that of the status. */
+function describeAsProblem(status: number, reason: string, details: string): LocalContent {
+  const problem = { title: reason, status, ...(details !== '' && { detail: details }) }
+  return { type: 'application/problem+json', octets: toOctets(`${JSON.stringify(problem)}\n`) }
+}
+
+/** Heads and what stands behind them are written as latin-1. */
+export function toOctets(text: string): string {
+  return Buffer.from(text, 'utf8').toString('latin1')
+}
+
+/**
+ * Whether the client would rather have JSON than text, RFC 9110 section 12.5.1: it names JSON, and no text before it or with more weight. `rawHead` is
+ * a whole request head, or '' when there is none. Wildcards stand for text.
+ */
+export function prefersProblem(rawHead: string): boolean {
+  let json = 0
+  let text = 0
+  for (const [, value = ''] of rawHead.matchAll(/\r\naccept:([^\r]*)/gi)) {
+    for (const element of value.split(',')) {
+      const [range = '', ...parameters] = element.split(';')
+      const type = range.trim().toLowerCase()
+      const weight = readWeight(parameters)
+      if (type === 'application/json' || type === 'application/problem+json') json = Math.max(json, weight > text ? weight : 0)
+      else if (type === 'text/plain' || type === 'text/html' || type === 'text/*' || type === '*/*')
+        text = Math.max(text, weight > json ? weight : 0)
+    }
+  }
+  return json > text
+}
+
+/** RFC 9110 section 12.4.2. */
+function readWeight(parameters: readonly string[]): number {
+  for (const parameter of parameters) {
+    const weight = /^[ \t]*q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)[ \t]*$/i.exec(parameter)
+    if (weight !== null) return Number(weight[1])
+  }
+  return 1
 }

@@ -14,8 +14,12 @@ import { ProxyError } from '../core/errors.ts'
 import { mergeConfig, type Limits, type ProxyConfig } from '../core/options.ts'
 import type { GroupOptions, ListenerOptions, RouteOptions, ServiceOptions } from '../core/service-options.ts'
 import { Spares } from '../core/spares.ts'
+import { AccessList } from '../route/access.ts'
+import { RedirectTemplate } from '../route/redirect.ts'
+import { PathRewrite } from '../route/rewrite.ts'
+import { Router } from '../route/router.ts'
 import type { UpstreamGroup } from '../upstream/group.ts'
-import type { LocalResponse } from './local-response.ts'
+import { toOctets, type LocalResponse } from './local-response.ts'
 import { makeRetry, plainRetry } from './retry.ts'
 import type { Route } from './route.ts'
 
@@ -49,13 +53,14 @@ export function makePolicy(
   const chosen = listener?.routes
   const routes = service.routes
     .filter(({ name }) => chosen === undefined || chosen.includes(name))
-    .map((row) => makeRoute(row, own, service, groups))
-  const fallback = routes.length === 0 && groups.size === 1 ? toOnlyGroup(own, service, groups) : nowhere(own)
+    .map((row) => ({ name: row.name, match: row.match, route: makeRoute(row, own, service, groups) }))
+  const router = new Router(routes)
+  const fallback = routes.length === 0 && groups.size === 1 ? toOnlyGroup(own, service, groups) : makePlainRoute(own, undefined)
   return {
     config: own,
     listener,
     parsers: makeRequestParsers(engine, own.limits),
-    routeFor: () => routes[0] ?? fallback,
+    routeFor: (head) => router.find(head) ?? fallback,
   }
 }
 
@@ -64,31 +69,35 @@ export function checkPolicies(config: ProxyConfig): void {
   const { service } = config
   if (service === undefined) return
   for (const listener of service.listeners) mergeConfig(config, listener)
-  for (const { name, action, timeouts, retry, mirror } of service.routes) {
+  void new Router(service.routes.map(({ name, match }) => ({ name, match, route: name })))
+  for (const route of service.routes) {
+    const { name, action, timeouts, retry, mirror } = route
     mergeConfig(config, { timeouts })
     if (retry !== undefined) makeRetry(retry)
     for (const group of [action.kind === 'proxy' ? action.group : undefined, mirror?.group]) {
       if (group !== undefined && !Object.hasOwn(service.groups, group))
         throw new ProxyError('ERR_EPROXY_OPTION', `route ${name}: there is no group ${group}`)
     }
+    makeActions(route)
   }
 }
 
 function makeRoute(
-  { name, action, timeouts, retry, mirror }: RouteOptions,
+  options: RouteOptions,
   config: ProxyConfig,
-  { groups: options }: ServiceOptions,
+  { groups: groupOptions }: ServiceOptions,
   groups: ReadonlyMap<string, UpstreamGroup>,
 ): Route {
-  if (action.kind !== 'proxy') return Object.freeze({ ...nowhere(mergeConfig(config, { timeouts })), name })
-  const own = mergeConfig(forGroup(config, options[action.group]!), { timeouts })
+  const { name, action, timeouts, retry, mirror } = options
+  const isProxied = action.kind === 'proxy'
+  const own = mergeConfig(isProxied ? forGroup(config, groupOptions[action.group]!) : config, { timeouts })
   return Object.freeze({
     name,
     config: own,
-    group: groups.get(action.group)!,
+    group: isProxied ? groups.get(action.group)! : undefined,
     retry: retry === undefined ? plainRetry(own.pool.attempts) : makeRetry(retry),
     mirror: mirror === undefined || mirror.share <= 0 ? undefined : { group: groups.get(mirror.group)!, share: mirror.share },
-    answer: undefined,
+    ...makeActions(options),
   })
 }
 
@@ -97,31 +106,61 @@ function forGroup(config: ProxyConfig, { timeouts, pool }: GroupOptions): ProxyC
   return mergeConfig(config, { timeouts, pool })
 }
 
-function makePlainRoute(config: ProxyConfig, group: UpstreamGroup): Route {
-  return Object.freeze({ name: '', config, group, retry: plainRetry(config.pool.attempts), mirror: undefined, answer: undefined })
+function makeActions({ name, match, action, rewrite, allow, deny }: RouteOptions): Pick<Route, 'access' | 'rewrite' | 'answer'> {
+  try {
+    return {
+      access: allow.length + deny.length === 0 ? null : new AccessList(allow, deny),
+      rewrite: rewrite === undefined ? null : new PathRewrite(match.path, rewrite.prefix),
+      answer: makeAnswer(action),
+    }
+  } catch (error) {
+    throw new ProxyError('ERR_EPROXY_OPTION', `route ${name}: ${(error as Error).message}`, error)
+  }
+}
+
+function makeAnswer(action: RouteOptions['action']): Route['answer'] {
+  switch (action.kind) {
+    case 'proxy':
+      return undefined
+    case 'redirect': {
+      const { status } = action
+      const template = new RedirectTemplate(action.location)
+      return (head) => ({ status, error: '', details: '', fields: `Location: ${template.fill(head)}\r\n` })
+    }
+    case 'answer': {
+      const { status, contentType, body } = action
+      if (!Number.isInteger(status) || status < 200 || status > 599)
+        throw new ProxyError('ERR_EPROXY_OPTION', `the status of an answer is a whole number from 200 to 599, not ${status}`)
+      if (!/^[\x20-\x7e]*$/.test(contentType)) throw new ProxyError('ERR_EPROXY_OPTION', 'contentType is not ASCII in one line')
+      const answer: LocalResponse = Object.freeze({
+        status,
+        error: '',
+        details: '',
+        fields: '',
+        content: Object.freeze({ type: contentType.trim(), octets: toOctets(body) }),
+      })
+      return () => answer
+    }
+  }
+}
+
+/** To the only group, or to none: what no route matches. */
+function makePlainRoute(config: ProxyConfig, group: UpstreamGroup | undefined): Route {
+  return Object.freeze({
+    name: '',
+    config,
+    group,
+    retry: plainRetry(config.pool.attempts),
+    mirror: undefined,
+    access: null,
+    rewrite: null,
+    answer: undefined,
+  })
 }
 
 function toOnlyGroup(config: ProxyConfig, { groups: options }: ServiceOptions, groups: ReadonlyMap<string, UpstreamGroup>): Route {
   const [[name, group]] = [...groups] as [[string, UpstreamGroup]]
   return makePlainRoute(forGroup(config, options[name]!), group)
-}
-
-const notFound: LocalResponse = Object.freeze({
-  status: 404,
-  error: 'destination_not_found',
-  details: 'no route matches this request',
-  fields: '',
-})
-
-function nowhere(config: ProxyConfig): Route {
-  return Object.freeze({
-    name: '',
-    config,
-    group: undefined,
-    retry: plainRetry(1),
-    mirror: undefined,
-    answer: () => notFound,
-  })
 }
 
 function refuseUse(): never {

@@ -1,6 +1,8 @@
 /** What is to be done with a request once its head is known: one object for each route, made when the configuration is read and never changed. */
 import type { RequestHead } from '../../native-free-parser/index.ts'
 import type { ProxyConfig } from '../core/options.ts'
+import type { AccessList } from '../route/access.ts'
+import type { PathRewrite } from '../route/rewrite.ts'
 import type { UpstreamGroup } from '../upstream/group.ts'
 import type { LocalResponse } from './local-response.ts'
 import type { RetryPolicy } from './retry.ts'
@@ -10,10 +12,15 @@ export interface Route {
   readonly name: string
   /** That of the listener, with the timers of this route. */
   readonly config: ProxyConfig
+  /** Null: for everybody. */
+  readonly access: AccessList | null
   /** Undefined: the request is answered here, by `answer`. */
   readonly group: UpstreamGroup | undefined
   readonly retry: RetryPolicy
   /** A copy of this share of the requests goes to another group. */
   readonly mirror: { readonly group: UpstreamGroup; readonly share: number } | undefined
+  /** Null: the target leaves as it came. */
+  readonly rewrite: PathRewrite | null
+  /** Undefined without a group: no route matches the request. Throws ParseError for a request that cannot be answered so. */
   readonly answer: ((head: RequestHead) => LocalResponse) | undefined
 }

@@ -78,18 +78,17 @@ export class NetworkSet {
  * leading zeros, which some take for octal.
  */
 export function readAddress(text: string, words: Uint32Array): 4 | 6 | 0 {
-  const zone = text.indexOf('%')
-  const end = zone < 0 ? text.length : zone
   words[0] = 0
   words[1] = 0
   words[2] = 0
-  const colon = text.indexOf(':')
-  if (colon < 0 || colon > end) {
-    const address = zone < 0 ? readIpv4(text, 0, end) : -1
-    if (address < 0) return 0
+  // By far the most are IPv4, and nothing else begins like it: it is tried before the text is searched for anything.
+  const address = readIpv4(text, 0, text.length)
+  if (address >= 0) {
     words[3] = address
     return 4
   }
+  const zone = text.indexOf('%')
+  const end = zone < 0 ? text.length : zone
   if (!readIpv6(text, end, words)) return 0
   if (words[0] !== 0 || words[1] !== 0 || words[2] !== mappedWord) return 6
   words[2] = 0
@@ -105,7 +104,7 @@ function readIpv4(text: string, start: number, end: number): number {
     const code = text.charCodeAt(at)
     if (code === 0x2e) {
       if (octet < 0) return -1
-      address = address * 256 + octet
+      address = (address << 8) | octet
       octet = -1
       dots++
     } else {
@@ -115,7 +114,7 @@ function readIpv4(text: string, start: number, end: number): number {
       if (octet > 255) return -1
     }
   }
-  return dots === 3 && octet >= 0 ? address * 256 + octet : -1
+  return dots === 3 && octet >= 0 ? ((address << 8) | octet) >>> 0 : -1
 }
 
 /** RFC 4291 section 2.2. `words` is zero, but for its last one. */

@@ -94,7 +94,7 @@ export class Router<R> {
 /** Entries that have the host in common, by their paths. */
 class PathIndex<R> {
   readonly #exact = new Map<string, Entry<R>[]>()
-  readonly #root = new Segment<R>(undefined)
+  readonly #root = makeSegment<R>(undefined)
   readonly #patterns: Entry<R>[] = []
   readonly #any: Entry<R>[] = []
 
@@ -106,7 +106,7 @@ class PathIndex<R> {
           listOf(this.#exact, entry.path.text).push(entry)
           break
         case 'prefix':
-          this.#root.add(entry.path.text, entry)
+          addPrefix(this.#root, entry.path.text, entry)
           break
         case 'pattern':
           this.#patterns.push(entry)
@@ -131,7 +131,7 @@ class PathIndex<R> {
       const found = firstOf(exact, head)
       if (found !== undefined) return found
     }
-    const prefix = this.#root.find(path, head)
+    const prefix = findByPrefix(this.#root, path, head)
     if (prefix !== undefined) return prefix
     for (const entry of this.#patterns) {
       const { path: own, row, conditions } = entry
@@ -142,52 +142,52 @@ class PathIndex<R> {
 }
 
 /** A place in the tree of prefixes: everything up to the end of one segment. */
-class Segment<R> {
-  readonly #parent: Segment<R> | undefined
-  readonly #next = new Map<string, Segment<R>>()
+interface Segment<R> {
+  readonly parent: Segment<R> | undefined
+  readonly next: Map<string, Segment<R>>
   /** Of the prefix that ends here, for the path itself and what is below it. */
-  readonly #here: Entry<R>[] = []
+  readonly here: Entry<R>[]
   /** Of the prefix that ends in the "/" behind: only for what is below. */
-  readonly #below: Entry<R>[] = []
+  readonly below: Entry<R>[]
+}
 
-  constructor(parent: Segment<R> | undefined) {
-    this.#parent = parent
-  }
+function makeSegment<R>(parent: Segment<R> | undefined): Segment<R> {
+  return { parent, next: new Map(), here: [], below: [] }
+}
 
-  add(prefix: string, entry: Entry<R>): void {
-    let place: Segment<R> = this
-    const segments = prefix.split('/')
-    const isForBelow = segments.at(-1) === ''
-    for (const segment of isForBelow ? segments.slice(1, -1) : segments.slice(1)) {
-      let next = place.#next.get(segment)
-      if (next === undefined) place.#next.set(segment, (next = new Segment(place)))
-      place = next
-    }
-    if (isForBelow) place.#below.push(entry)
-    else place.#here.push(entry)
+function addPrefix<R>(root: Segment<R>, prefix: string, entry: Entry<R>): void {
+  let place = root
+  const segments = prefix.split('/')
+  const isForBelow = segments.at(-1) === ''
+  for (const segment of isForBelow ? segments.slice(1, -1) : segments.slice(1)) {
+    let next = place.next.get(segment)
+    if (next === undefined) place.next.set(segment, (next = makeSegment(place)))
+    place = next
   }
+  if (isForBelow) place.below.push(entry)
+  else place.here.push(entry)
+}
 
-  /** As deep as the path leads, and then back: the longest prefix whose conditions hold. */
-  find(path: string, head: RequestHead): R | undefined {
-    let place: Segment<R> = this
-    /** Of the "/" behind the place; the length of the path when there is none. */
-    let slash = 0
-    while (slash < path.length && place.#next.size > 0) {
-      let end = path.indexOf('/', slash + 1)
-      if (end < 0) end = path.length
-      const next = place.#next.get(path.substring(slash + 1, end))
-      if (next === undefined) break
-      place = next
-      slash = end
-    }
-    let hasBelow = slash < path.length
-    for (let at: Segment<R> | undefined = place; at !== undefined; at = at.#parent) {
-      const found = (hasBelow ? firstOf(at.#below, head) : undefined) ?? firstOf(at.#here, head)
-      if (found !== undefined) return found
-      hasBelow = true
-    }
-    return undefined
+/** As deep as the path leads, and then back: the longest prefix whose conditions hold. */
+function findByPrefix<R>(root: Segment<R>, path: string, head: RequestHead): R | undefined {
+  let place = root
+  /** Of the "/" behind the place; the length of the path when there is none. */
+  let slash = 0
+  while (slash < path.length && place.next.size > 0) {
+    let end = path.indexOf('/', slash + 1)
+    if (end < 0) end = path.length
+    const next = place.next.get(path.substring(slash + 1, end))
+    if (next === undefined) break
+    place = next
+    slash = end
   }
+  let hasBelow = slash < path.length
+  for (let at: Segment<R> | undefined = place; at !== undefined; at = at.parent) {
+    const found = (hasBelow ? firstOf(at.below, head) : undefined) ?? firstOf(at.here, head)
+    if (found !== undefined) return found
+    hasBelow = true
+  }
+  return undefined
 }
 
 function firstOf<R>(entries: readonly Entry<R>[], head: RequestHead): R | undefined {

@@ -8,9 +8,11 @@ import { loadCases, type ConformanceCase } from '../../lib/conformance/case-form
 import { RecordingOrigin } from '../../lib/conformance/recording-origin.ts'
 import type { CaseResult } from '../../lib/conformance/result.ts'
 import { ConformanceRunner } from '../../lib/conformance/runner.ts'
+import { groupOf, routeTo, serviceOf } from '../support/plain-service.ts'
 import { createProxy, ruleTable, type Logger, type RuleId } from '../../lib/index.ts'
 
 const cases = loadCases()
+const elsewhere = { hosts: [], path: { prefix: '/elsewhere' }, methods: [], headers: {} }
 const workers = 6
 
 interface Verdict {
@@ -32,7 +34,12 @@ async function runAll(t: TestContext, selected: readonly ConformanceCase[]): Pro
     const ignore = (): void => {}
     const logger: Logger = { trace: ignore, debug: ignore, info: note, warn: note, error: note, fatal: note }
     const proxy = createProxy({
-      upstreams: [`127.0.0.1:${originPort}`],
+      // All paths lead to the same servers; by which route is what a path may be ambiguous about.
+      service: serviceOf(
+        { all: groupOf(`127.0.0.1:${originPort}`) },
+        routeTo('all'),
+        routeTo('all', { name: 'elsewhere', match: elsewhere }),
+      ),
       forwarded: 'x-forwarded',
       reuseAfterBody: 'anyone',
       desync: { quarantineAfter: 0 },

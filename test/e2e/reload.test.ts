@@ -5,47 +5,9 @@ import { once } from 'node:events'
 import { connect, type AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { createProxy, type Proxy } from '../../lib/index.ts'
-import type { GroupOptions, ListenerOptions, RouteOptions, ServiceOptions } from '../../lib/core/service-options.ts'
+import type { ServiceOptions } from '../../lib/core/service-options.ts'
+import { groupOf, listener, routeTo, serviceOf } from '../support/plain-service.ts'
 import { socketAccess } from '../support/socket-access.ts'
-
-const anyRequest: RouteOptions['match'] = { hosts: [], methods: [], headers: {} }
-const noEdits: RouteOptions['requestHeaders'] = { remove: [], set: {}, add: {} }
-const routeTo = (group: string, more: Partial<RouteOptions> = {}): RouteOptions => ({
-  name: `to-${group}`,
-  match: anyRequest,
-  action: { kind: 'proxy', group },
-  requestHeaders: noEdits,
-  responseHeaders: noEdits,
-  rateLimits: [],
-  allow: [],
-  deny: [],
-  rules: {},
-  ...more,
-})
-const groupOf = (...addresses: readonly string[]): GroupOptions => ({
-  servers: addresses.map((address) => ({ address, weight: 1, backup: false })),
-  balance: 'round-robin',
-  hashOn: { kind: 'client' },
-  stickyCookie: '',
-  slowStartMs: 0,
-  panicShare: 0,
-  resolveAll: false,
-  host: 'preserve',
-})
-const listener: ListenerOptions = {
-  address: '127.0.0.1:0',
-  profile: 'raw',
-  trustedProxies: [],
-  rateLimits: [],
-  connectionsPerClient: 0,
-  requestBodyBytes: 0,
-}
-const serviceOf = (groups: Record<string, GroupOptions>, ...routes: readonly RouteOptions[]): ServiceOptions => ({
-  listeners: [listener],
-  groups,
-  routes,
-  rateLimits: {},
-})
 
 /** An origin that answers with its name, and switches to another protocol when it is asked to: an echo. */
 async function startOrigin(name: string): Promise<{ server: Server; address: string }> {

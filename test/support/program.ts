@@ -72,10 +72,10 @@ export class ServerProgram implements AsyncDisposable {
     this.pid = child.pid!
   }
 
-  /** Starts `name` with the arguments for a free port, and resolves when it accepts connections. */
-  static async start(name: string, argsFor: (port: number) => readonly string[]): Promise<ServerProgram> {
+  /** Starts `name` with the arguments for a free port, or for `wanted`, which it had before. Resolves when it accepts connections. */
+  static async start(name: string, argsFor: (port: number) => readonly string[], wanted?: number): Promise<ServerProgram> {
     for (let attempt = 1; ; attempt++) {
-      const port = await findFreePort()
+      const port = wanted ?? (await findFreePort())
       const child = spawn(findProgram(name) ?? name, argsFor(port), { stdio: ['ignore', 'ignore', 'pipe'] })
       let said = ''
       child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()))

@@ -1,0 +1,289 @@
+/**
+ * The Redis or Valkey in which several processes keep the accounts of limits that they share. It takes questions, and knows at every moment
+ * whether it is worth asking: nobody waits for it. It is usable after a question of its own was answered in time, and until one is late, or
+ * answered with an error, or the connection ends. It knows nothing of limits; its client library is loaded when there is a store.
+ */
+import type { Redis as RedisClient } from 'ioredis'
+import type { Clock } from '../core/timers.ts'
+import type { RateLimitStoreOptions } from '../core/service-options.ts'
+import { gcraScript, gcraScriptHash } from './gcra-script.ts'
+
+/** `ready`: it is asked. `slow`: an answer was late. `failing`: it answers with errors. `gone`: there is no connection. */
+export type StoreState = 'connecting' | 'ready' | 'slow' | 'failing' | 'gone'
+
+export interface StoreQuestion {
+  readonly key: string
+  readonly limit: {
+    readonly options: { readonly requests: number; readonly perMs: number; readonly burst: number }
+    onAnswer(question: StoreQuestion, granted: number, aheadMs: number, nowMs: number): void
+    onNoAnswer(question: StoreQuestion): void
+  }
+  /** Requests let through already. */
+  charge: number
+  /** Requests to be leased. */
+  readonly want: number
+}
+
+export interface StoreEvents {
+  /** `reason` is empty for `ready`. */
+  onStoreState(state: StoreState, reason: string): void
+  onFault(error: unknown): void
+}
+
+export interface StoreStats {
+  readonly state: StoreState
+  readonly questionsTotal: number
+  readonly answersTotal: number
+  readonly errorsTotal: number
+  readonly lateTotal: number
+  readonly reconnectsTotal: number
+}
+
+/** Questions that may be open at a time. */
+const openMax = 1_000
+/** How often a store that is not usable is asked whether it is again. */
+const probeMs = 250
+/** A connection on which something is waited for and nothing comes for so long is given up. */
+const silenceMs = 3_000
+const connectMs = 3_000
+const reconnectMinMs = 50
+const reconnectMaxMs = 5_000
+
+interface Open {
+  readonly question: StoreQuestion
+  readonly askedAt: number
+}
+
+export class SharedStore {
+  readonly options: RateLimitStoreOptions
+  readonly onError: RateLimitStoreOptions['onError']
+  /** Whether questions are answered, as far as is known. */
+  isReady = false
+  readonly #clock: Clock
+  readonly #events: StoreEvents
+  readonly #random: () => number
+  #redis: RedisClient | undefined
+  #state: StoreState = 'connecting'
+  #isClosed = false
+  #isProbing = false
+  /** In the order in which they were asked, which is that of the answers. */
+  readonly #open = new Set<Open>()
+  #cancelWatch: (() => void) | undefined
+  #cancelProbe: (() => void) | undefined
+  #lastError = ''
+
+  #questionsTotal = 0
+  #answersTotal = 0
+  #errorsTotal = 0
+  #lateTotal = 0
+  #reconnectsTotal = 0
+
+  constructor(options: RateLimitStoreOptions, clock: Clock, events: StoreEvents, random: () => number = Math.random) {
+    this.options = options
+    this.onError = options.onError
+    this.#clock = clock
+    this.#events = events
+    this.#random = random
+    this.#connect().catch((error: unknown) => {
+      if (!this.#isClosed) this.#to('gone', describe(error))
+    })
+  }
+
+  get hasRoom(): boolean {
+    return this.#open.size < openMax
+  }
+
+  get stats(): StoreStats {
+    return {
+      state: this.#state,
+      questionsTotal: this.#questionsTotal,
+      answersTotal: this.#answersTotal,
+      errorsTotal: this.#errorsTotal,
+      lateTotal: this.#lateTotal,
+      reconnectsTotal: this.#reconnectsTotal,
+    }
+  }
+
+  /** The answer goes to `question.limit`. */
+  ask(question: StoreQuestion): void {
+    const { requests, perMs, burst } = question.limit.options
+    const costMicros = (perMs * 1_000) / requests
+    const open: Open = { question, askedAt: this.#clock.now() }
+    this.#questionsTotal++
+    this.#open.add(open)
+    if (this.#cancelWatch === undefined) this.#watch(this.options.deadlineMs)
+    this.#run(question.key, costMicros, (burst - 1) * costMicros, question.charge, question.want).then(
+      (reply) => this.#onReply(open, reply),
+      (error: unknown) => this.#onFailure(open, error),
+    )
+  }
+
+  /** Nothing is asked or told any more. */
+  close(): void {
+    this.#isClosed = true
+    this.isReady = false
+    this.#cancelWatch?.()
+    this.#cancelProbe?.()
+    this.#redis?.disconnect()
+  }
+
+  async #connect(): Promise<void> {
+    const { Redis } = await import('ioredis')
+    if (this.#isClosed) return
+    const url = new URL(this.options.url)
+    const host = url.hostname.replace(/^\[|\]$/g, '')
+    const redis = new Redis({
+      host,
+      port: url.port === '' ? 6379 : Number(url.port),
+      ...(url.username !== '' && { username: decodeURIComponent(url.username) }),
+      ...(url.password !== '' && { password: decodeURIComponent(url.password) }),
+      db: Number(url.pathname.slice(1)),
+      ...(url.protocol === 'rediss:' && { tls: { servername: host } }),
+      // Known to every server that knows scripts.
+      protocol: 2,
+      disableClientInfo: true,
+      lazyConnect: true,
+      connectTimeout: connectMs,
+      socketTimeout: silenceMs,
+      // What was not answered is not asked again: it would be charged twice. And nothing is gathered for later.
+      enableOfflineQueue: false,
+      autoResendUnfulfilledCommands: false,
+      maxRetriesPerRequest: 0,
+      // Half of it is chance, so that all that have lost the store at one moment do not come back at one moment.
+      retryStrategy: (times) => Math.min(reconnectMaxMs, reconnectMinMs * 2 ** Math.min(times, 10)) * (0.5 + this.#random() / 2),
+    })
+    this.#redis = redis
+    redis.on('error', (error: unknown) => (this.#lastError = describe(error)))
+    redis.on('reconnecting', () => this.#reconnectsTotal++)
+    redis.on('ready', () => this.#onConnected())
+    redis.on('close', () => this.#onDisconnected())
+    await redis.connect().catch((error: unknown) => (this.#lastError = describe(error)))
+  }
+
+  #onConnected(): void {
+    if (this.#isClosed) return
+    this.#isProbing = false
+    this.#probe()
+  }
+
+  #onDisconnected(): void {
+    if (this.#isClosed) return
+    this.#isProbing = false
+    this.#cancelProbe?.()
+    this.#to('gone', this.#lastError || 'the connection ended')
+    this.#lastError = ''
+  }
+
+  /** The same script on a key of its own: only what works as a whole is used. */
+  #probe(): void {
+    this.#cancelProbe = undefined
+    if (this.#isClosed || this.#isProbing || this.#redis?.status !== 'ready') return
+    this.#isProbing = true
+    const askedAt = this.#clock.now()
+    this.#run('probe', 1_000, 0, 1, 0).then(
+      (reply) => {
+        this.#clock.refresh()
+        this.#isProbing = false
+        if (this.#isClosed) return
+        if (readReply(reply) === undefined) this.#to('failing', 'it answers something else than asked for')
+        else if (this.#clock.now() - askedAt <= this.options.deadlineMs) return this.#to('ready', '')
+        else this.#to('slow', 'it answers later than the deadline')
+        this.#probeLater()
+      },
+      (error: unknown) => {
+        this.#clock.refresh()
+        this.#isProbing = false
+        if (this.#isClosed || this.#redis?.status !== 'ready') return
+        this.#to('failing', describe(error))
+        this.#probeLater()
+      },
+    )
+  }
+
+  #probeLater(): void {
+    this.#cancelProbe?.()
+    this.#cancelProbe = this.#clock.schedule(probeMs, () => this.#probe())
+  }
+
+  /** By its hash, and as a whole to a server that does not know it: one that was started or flushed since. */
+  async #run(key: string, costMicros: number, leadMicros: number, charge: number, want: number): Promise<unknown> {
+    const redis = this.#redis!
+    const args = [this.options.prefix + key, String(costMicros), String(leadMicros), String(charge), String(want)] as const
+    try {
+      return await redis.evalsha(gcraScriptHash, 1, ...args)
+    } catch (error) {
+      if (!describe(error).startsWith('NOSCRIPT')) throw error
+      return redis.eval(gcraScript, 1, ...args)
+    }
+  }
+
+  #onReply(open: Open, reply: unknown): void {
+    const answer = readReply(reply)
+    if (answer === undefined) return this.#onFailure(open, new Error('it answers something else than asked for'))
+    this.#clock.refresh()
+    this.#open.delete(open)
+    this.#answersTotal++
+    if (this.#isClosed) return
+    // Of a late answer, too, what it says is true.
+    this.#tell(() => open.question.limit.onAnswer(open.question, answer.granted, answer.aheadMicros / 1_000, this.#clock.now()))
+  }
+
+  #onFailure(open: Open, error: unknown): void {
+    this.#clock.refresh()
+    this.#open.delete(open)
+    this.#errorsTotal++
+    this.#tell(() => open.question.limit.onNoAnswer(open.question))
+    // Without a connection there is another event for it.
+    if (this.#isClosed || this.#redis?.status !== 'ready') return
+    this.#to('failing', describe(error))
+    this.#probeLater()
+  }
+
+  #watch(ms: number): void {
+    this.#cancelWatch = this.#clock.schedule(ms, () => {
+      // When it was this process that stood still, its answers have come and are read first.
+      this.#clock.defer(() => this.#checkOldest())
+    })
+  }
+
+  #checkOldest(): void {
+    this.#cancelWatch = undefined
+    const oldest = this.#open.values().next().value
+    if (oldest === undefined || this.#isClosed) return
+    const leftMs = oldest.askedAt + this.options.deadlineMs - this.#clock.now()
+    if (leftMs > 0) return this.#watch(leftMs)
+    this.#lateTotal++
+    if (this.#redis?.status !== 'ready') return
+    this.#to('slow', `no answer in ${this.options.deadlineMs} ms`)
+    this.#probeLater()
+  }
+
+  #to(state: StoreState, reason: string): void {
+    this.isReady = state === 'ready'
+    if (state === this.#state) return
+    this.#state = state
+    this.#tell(() => this.#events.onStoreState(state, reason))
+  }
+
+  /** Called from promises, where nobody catches. */
+  #tell(call: () => void): void {
+    try {
+      call()
+    } catch (error) {
+      this.#events.onFault(error)
+    }
+  }
+}
+
+function readReply(reply: unknown): { readonly granted: number; readonly aheadMicros: number } | undefined {
+  if (!Array.isArray(reply) || reply.length !== 2) return undefined
+  const granted = Number(reply[0])
+  const aheadMicros = Number(reply[1])
+  return Number.isSafeInteger(granted) && granted >= 0 && Number.isFinite(aheadMicros) && aheadMicros >= 0
+    ? { granted, aheadMicros }
+    : undefined
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
