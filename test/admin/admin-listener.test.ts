@@ -81,7 +81,7 @@ test('nothing is for other sites: no CORS, no frames, no sniffing, no scripts bu
     assert.match(String(fields['content-security-policy']), /^default-src 'none'/)
     assert.doesNotMatch(String(fields['content-security-policy']), /unsafe/)
   }
-  assert.match((await askAdmin(address, '/')).String(fields['content-security-policy']), /script-src 'sha256-[A-Za-z0-9+/=]{44}';/)
+  assert.match(String((await askAdmin(address, '/')).fields['content-security-policy']), /script-src 'sha256-[A-Za-z0-9+/=]{44}';/)
 })
 
 test('a change without the token is refused and told', async (t) => {

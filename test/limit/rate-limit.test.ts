@@ -69,7 +69,11 @@ test('it decides as the definition does, for any rate, over any time', () => {
     perMs: fc.integer({ min: 1, max: 86_400_000 }),
     burst: fc.integer({ min: 1, max: 20 }),
   })
-  const step = fc.record({ key: fc.integer({ min: 1, max: 5 }), part: fc.integer({ min: 0, max: 300 }), times: fc.integer({ min: 1, max: 8 }) })
+  const step = fc.record({
+    key: fc.integer({ min: 1, max: 5 }),
+    part: fc.integer({ min: 0, max: 300 }),
+    times: fc.integer({ min: 1, max: 8 }),
+  })
   // Up to three years after the process began.
   fc.assert(
     fc.property(rate, fc.integer({ min: 0, max: 1e11 }), fc.array(step, { maxLength: 100 }), ({ requests, perMs, burst }, start, steps) => {

@@ -199,16 +199,20 @@ for (const { onError, allowed } of [
   { onError: 'open', allowed: 30 },
   { onError: 'closed', allowed: 0 },
 ] as const) {
-  test(`without a server ${onError === 'open' ? 'everything is let through' : 'nothing is let through'} when that is what is chosen`, { skip }, async (t) => {
-    const server = await startServer(t)
-    const member = new Member(t, server.url, tenAnHour, { onError })
-    await member.ready()
-    await server.kill()
-    await member.state('gone')
-    assert.equal(member.takeAll(30), allowed)
-    assert.deepEqual(member.limit.counts.unreachable, { local: 0, shared: 30 })
-    assert.equal(member.limit.wasUnreachable, onError === 'closed')
-  })
+  test(
+    `without a server ${onError === 'open' ? 'everything is let through' : 'nothing is let through'} when that is what is chosen`,
+    { skip },
+    async (t) => {
+      const server = await startServer(t)
+      const member = new Member(t, server.url, tenAnHour, { onError })
+      await member.ready()
+      await server.kill()
+      await member.state('gone')
+      assert.equal(member.takeAll(30), allowed)
+      assert.deepEqual(member.limit.counts.unreachable, { local: 0, shared: 30 })
+      assert.equal(member.limit.wasUnreachable, onError === 'closed')
+    },
+  )
 }
 
 test('before the first answer of a server it is as if it were gone', { skip }, async (t) => {
