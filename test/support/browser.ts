@@ -24,6 +24,7 @@ export class Browser implements AsyncDisposable {
   readonly #socket: WebSocket
   readonly #waiting = new Map<number, (answer: Answer) => void>()
   readonly complaints: string[] = []
+  readonly #exit: Promise<unknown>
   #session = ''
   #lastId = 0
 
@@ -51,6 +52,7 @@ export class Browser implements AsyncDisposable {
     this.#profile = profile
     this.#child = child
     this.#socket = socket
+    this.#exit = once(child, 'exit')
     socket.on('message', (data: Buffer) => this.#onMessage(JSON.parse(data.toString()) as Answer))
   }
 
@@ -78,6 +80,12 @@ export class Browser implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    // Its other processes end with it only when it ends by itself.
+    const isAsked = await patiently(this.#ask('Browser.close', {}), () => 'the end of chromium').then(
+      () => true,
+      () => false,
+    )
+    if (isAsked) await patiently(this.#exit, () => 'the end of chromium').catch(() => {})
     this.#socket.terminate()
     if (this.#child.exitCode === null && this.#child.signalCode === null) {
       const closed = once(this.#child, 'exit')
