@@ -11,6 +11,7 @@ import { headRoundTrip, headRoundTripCanaries } from './targets/head-round-trip.
 import { parserSplit, parserSplitCanaries } from './targets/parser-split.ts'
 import { responseHeadRoundTrip, responseHeadRoundTripCanaries } from './targets/response-head-round-trip.ts'
 import { responsePath, responsePathCanaries } from './targets/response-path.ts'
+import { routeMatch, routeMatchCanaries } from './targets/route-match.ts'
 import { simulatedWorld, simulatedWorldCanaries } from './targets/simulated-world.ts'
 import { smuggling, smugglingCanaries } from './targets/smuggling.ts'
 import { wholeExchange, wholeExchangeCanaries } from './targets/whole-exchange.ts'
@@ -34,5 +35,6 @@ export const registry: readonly Registration[] = [
   { target: simulatedWorld, seeds: ({ schedules }) => schedules, canaries: simulatedWorldCanaries },
   { target: connectionTokensAndHost, seeds: ({ words }) => words, canaries: connectionTokensAndHostCanaries },
   { target: cliUnits, seeds: ({ words }) => words, canaries: cliUnitsCanaries },
+  { target: routeMatch, seeds: ({ words }) => words, canaries: routeMatchCanaries },
   { target: accessLogLine, seeds: ({ requests, words }) => [...words, ...requests], canaries: accessLogLineCanaries },
 ]

@@ -9,7 +9,9 @@ import { Router } from '../../lib/route/router.ts'
 import { NetworkSet } from '../../lib/route/networks.ts'
 import { createParser, encodeRequestHead, encodeResponseHead, ParserEngine } from '../../native-free-parser/index.ts'
 import { workloadTable } from '../e2e/workloads.ts'
-import { PoolStage } from './pool-stage.ts'
+import type { Address } from '../../lib/core/options.ts'
+import { plainBalancing, plainServers, UpstreamGroup, type Balancing } from '../../lib/upstream/group.ts'
+import { makeEnvironment, PoolStage } from './pool-stage.ts'
 
 export interface MicroCase {
   readonly name: string
@@ -39,6 +41,7 @@ export function makeCases(stack: DisposableStackLike): readonly MicroCase[] {
     { name: 'encode: request head, 20 fields', run: encodeRequest(browserRequest) },
     { name: 'encode: response head, 4 fields', run: encodeResponse(response) },
     ...poolCases(),
+    ...balanceCases(),
     ...timerCases(stack),
     ...networkCases(),
     ...routeCases(),
@@ -113,6 +116,47 @@ function poolCases(): readonly MicroCase[] {
 function crowded(): () => unknown {
   const stage = new PoolStage(response, 256)
   return () => stage.turn()
+}
+
+function balanceCases(): readonly MicroCase[] {
+  return [
+    { name: 'balance: the only server, nothing configured', run: pickAndLeave(1, plainBalancing) },
+    ...(['round-robin', 'least-connections', 'power-of-two', 'hash', 'sticky'] as const).map((balance) => ({
+      name: `balance: ${balance}, 3 servers`,
+      run: pickAndLeave(3, {
+        ...plainBalancing,
+        balance,
+        stickyCookie: 'server',
+        outlier,
+        breaker: { exchanges: 1_000, waiting: 1_000, retries: 1_000 },
+      }),
+    })),
+    { name: 'balance: power-of-two, 100 servers', run: pickAndLeave(100, { ...plainBalancing, balance: 'power-of-two' }) },
+    { name: 'balance: hash, 100 servers', run: pickAndLeave(100, { ...plainBalancing, balance: 'hash' }) },
+  ]
+}
+
+const outlier = {
+  consecutive: 5,
+  failureShare: 0.5,
+  requests: 20,
+  windowMs: 10_000,
+  ejectMs: 10_000,
+  ejectMaxMs: 300_000,
+  ejectShareMax: 0.5,
+}
+
+/** What an exchange costs its group: the choice, the outcome and the end. */
+function pickAndLeave(count: number, balancing: Balancing): () => unknown {
+  const addresses = Array.from({ length: count }, (_, index): Address => ({ kind: 'tcp', host: `10.0.0.${index}`, port: 80 }))
+  const group = new UpstreamGroup(plainServers(addresses), makeEnvironment(new ParserEngine({ slots: 1 })), 'bench', balancing)
+  const key = balancing.balance === 'sticky' ? group.servers[0]!.stickyId : '192.0.2.171'
+  return () => {
+    const server = group.pick([], key, false)!
+    group.onSuccess(server)
+    group.leave(server, false)
+    return server
+  }
 }
 
 function timerCases(stack: DisposableStackLike): readonly MicroCase[] {

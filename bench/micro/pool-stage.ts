@@ -20,33 +20,8 @@ export class PoolStage {
   constructor(response: Buffer, idleConnections = 1) {
     response.copy(this.#engine.readBuffer)
     this.#responseBytes = response.length
-    const fail = (error: unknown): never => {
-      throw error
-    }
     const handlers: SocketHandler[] = []
-    const environment: UpstreamEnvironment = {
-      // Between two batches other cases have their turn; nothing is to expire in that time.
-      config: resolveOptions({ timeouts: { upstreamKeepAlive: 600_000 } }, 'bench'),
-      parserEngine: this.#engine,
-      responseLimits: defaultResponseLimits,
-      // Its timer does not keep the process alive.
-      wheel: new TimerWheel(systemClock, { onLag() {}, onFault: fail }),
-      counters: new Counters(),
-      resolver: {
-        lookupCached: (host) => [{ address: host, family: 4 }],
-        resolve: () => Promise.reject(new Error('every address is known')),
-      },
-      random: () => 0.5,
-      connect: (_address, handler) => {
-        handlers.push(handler)
-        return new SocketToNowhere()
-      },
-      onDesync: () => fail(new Error('bytes that nobody asked for')),
-      onQuarantine: () => fail(new Error('reuse was given up')),
-      onServer: () => {},
-      onBreaker: () => {},
-      onFault: fail,
-    }
+    const environment = makeEnvironment(this.#engine, handlers)
     this.#pool = new Pool({ kind: 'tcp', host: '127.0.0.1', port: 1 }, environment)
     const first = Array.from({ length: idleConnections }, () => new BenchRequest())
     for (const request of first) this.#pool.acquire(request, true)
@@ -69,6 +44,36 @@ export class PoolStage {
     connection.awaitResponse()
     connection.onData(this.#engine.readBuffer, 0, this.#responseBytes)
     this.#pool.release(connection)
+  }
+}
+
+/** Connections go nowhere; `handlers` gets who asked for them. */
+export function makeEnvironment(engine: ParserEngine, handlers: SocketHandler[] = []): UpstreamEnvironment {
+  const fail = (error: unknown): never => {
+    throw error
+  }
+  return {
+    // Between two batches other cases have their turn; nothing is to expire in that time.
+    config: resolveOptions({ timeouts: { upstreamKeepAlive: 600_000 } }, 'bench'),
+    parserEngine: engine,
+    responseLimits: defaultResponseLimits,
+    // Its timer does not keep the process alive.
+    wheel: new TimerWheel(systemClock, { onLag() {}, onFault: fail }),
+    counters: new Counters(),
+    resolver: {
+      lookupCached: (host) => [{ address: host, family: 4 }],
+      resolve: () => Promise.reject(new Error('every address is known')),
+    },
+    random: () => 0.5,
+    connect: (_address, handler) => {
+      handlers.push(handler)
+      return new SocketToNowhere()
+    },
+    onDesync: () => fail(new Error('bytes that nobody asked for')),
+    onQuarantine: () => fail(new Error('reuse was given up')),
+    onServer: () => {},
+    onBreaker: () => {},
+    onFault: fail,
   }
 }
 

@@ -63,7 +63,8 @@ export class AdminListener implements AsyncDisposable {
   readonly #stream: EventStream
   readonly #recent: LiveEvent[] = []
   readonly #startedAt = Date.now()
-  #reloads: ReloadFigures = { succeeded: 0, failed: 0, isLastGood: true }
+  /** As they were told last. */
+  #reloads: ReloadFigures = noReloads
   #isDraining = false
   #timer: NodeJS.Timeout | undefined
   #isTicking = false
@@ -118,16 +119,6 @@ export class AdminListener implements AsyncDisposable {
     if (this.#isDraining) return
     this.#isDraining = true
     this.#tell('change', 'draining: running exchanges finish', {})
-  }
-
-  /** The configuration was read again, whoever wanted that; `problem` says why nothing came of it. */
-  noteReload(problem = ''): void {
-    const { succeeded, failed } = this.#reloads
-    const isGood = problem === ''
-    this.#reloads = { succeeded: succeeded + Number(isGood), failed: failed + Number(!isGood), isLastGood: isGood }
-    this.#tell('reload', isGood ? 'the configuration was read again' : `the configuration is wrong, nothing has changed: ${problem}`, {
-      isGood,
-    })
   }
 
   async close(): Promise<void> {
@@ -189,7 +180,9 @@ export class AdminListener implements AsyncDisposable {
         return this.#openStream(request, response)
       case 'config': {
         const { describeConfig } = this.#controls
-        return describeConfig === undefined ? answer(response, 501, notHere) : sendJson(response, 200, describeConfig())
+        return describeConfig === undefined
+          ? answer(response, 501, notHere)
+          : send(response, 200, 'text/plain; charset=utf-8', await describeConfig())
       }
     }
   }
@@ -274,7 +267,7 @@ export class AdminListener implements AsyncDisposable {
       startedAt: this.#startedAt,
       isReady: judgeReadiness(stats, this.#isDraining).length === 0,
       isDraining: this.#isDraining,
-      reloads: this.#reloads,
+      reloads: this.#readReloads(),
     })
   }
 
@@ -317,16 +310,27 @@ export class AdminListener implements AsyncDisposable {
     }
   }
 
+  /** Reloads come from a signal or a change of the file, too. */
+  #readReloads(): ReloadFigures {
+    const before = this.#reloads
+    this.#reloads = this.#controls.reloadFigures?.() ?? noReloads
+    const { succeeded, failed } = this.#reloads
+    if (succeeded > before.succeeded) this.#tell('reload', 'the configuration was read again', {})
+    if (failed > before.failed) this.#tell('reload', 'the configuration is wrong and stays as it was; the log says why', {})
+    return this.#reloads
+  }
+
   #look(stats: GroupStats): StatusDocument {
     return (this.#last = this.#board.add(Date.now(), stats, {
       version: this.#version,
       startedAt: this.#startedAt,
       isDraining: this.#isDraining,
-      reloads: this.#reloads,
+      reloads: this.#readReloads(),
     }))
   }
 }
 
+const noReloads: ReloadFigures = Object.freeze({ succeeded: 0, failed: 0, isLastGood: true })
 const notHere = 'this proxy cannot do that'
 
 function answer(response: ServerResponse, status: number, text: string): void {

@@ -15,7 +15,7 @@ export const endpointTable = {
   ready: { method: 'GET', path: '/readyz', doc: '200 when it listens, some server of each group is usable, and it does not drain; else 503 with the reasons' },
   status: { method: 'GET', path: '/status', doc: 'everything that the page shows, as JSON' },
   events: { method: 'GET', path: '/events', doc: 'what happens, as server-sent events: `status` each second, `live` for each thing' },
-  config: { method: 'GET', path: '/config', doc: 'the effective configuration as JSON, without secrets' },
+  config: { method: 'GET', path: '/config', doc: 'the effective configuration, as a file would have it, without secrets' },
   reload: { method: 'POST', path: '/reload', doc: 'read the configuration again; 409 with the reason when that is wrong, and then nothing has changed' },
   drain: { method: 'POST', path: '/drain', doc: 'finish what runs and end, as SIGTERM does' },
   logLevel: { method: 'POST', path: '/log-level', doc: 'log more or less; the level is the body' },

@@ -5,6 +5,7 @@
 import type { AdminState, GroupStats, Proxy, ProxyGroup } from '../index.ts'
 import type { LiveEvent } from '../observe/live-event.ts'
 import { LiveFeed } from '../workers/live-feed.ts'
+import type { ReloadFigures } from './metric-table.ts'
 import { namesOfLabel } from './server-name.ts'
 
 export interface AdminSubject {
@@ -26,7 +27,8 @@ export interface AdminControls {
   /** Begins to end the proxy, as a signal does. */
   readonly drain?: () => void
   /** The effective configuration without secrets: it is shown. */
-  readonly describeConfig?: () => object
+  readonly describeConfig?: () => Promise<string>
+  readonly reloadFigures?: () => ReloadFigures
 }
 
 /** A proxy in this process. */

@@ -6,7 +6,7 @@
 import type { Argv } from 'yargs'
 import parseArguments from 'yargs-parser'
 import { ProxyError } from '../core/errors.ts'
-import { suggest } from './suggest.ts'
+import { suggest } from '../core/suggest.ts'
 
 export interface Flag {
   readonly name: string
@@ -131,19 +131,25 @@ function unexpected(word: string, command: string, commands: CommandTable['comma
   return misuse(`unexpected argument ${quoteArgument(word)}${near === undefined ? `; see ${command} --help` : `; did you mean ${near}?`}`)
 }
 
-export function readChoice<T extends string>(name: string, value: string | undefined, choices: readonly T[]): T | undefined {
+/** `shown` is what the user gave the value as. */
+export function readChoice<T extends string>(
+  name: string,
+  value: string | undefined,
+  choices: readonly T[],
+  shown = `--${name}`,
+): T | undefined {
   if (value === undefined) return undefined
   const choice = choices.find((candidate) => candidate === value)
   if (choice !== undefined) return choice
-  throw misuse(`--${name} must be one of ${choices.join(', ')}, not ${quoteArgument(value)}`)
+  throw misuse(`${shown} must be one of ${choices.join(', ')}, not ${quoteArgument(value)}`)
 }
 
 /** The library's message, with the flag that it is about in front. */
-export function inWordsOf<T>(name: string, read: () => T): T {
+export function inWordsOf<T>(name: string, read: () => T, shown = `--${name}`): T {
   try {
     return read()
   } catch (error) {
-    throw new ProxyError('ERR_EPROXY_OPTION', `--${name}: ${(error as Error).message}`, error)
+    throw new ProxyError('ERR_EPROXY_OPTION', `${shown}: ${(error as Error).message}`, error)
   }
 }
 

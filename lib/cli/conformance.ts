@@ -21,7 +21,7 @@ import {
 import { misuse, quoteArgument } from './command-line.ts'
 import type { ConformanceSettings } from './conformance-flags.ts'
 import { explainSystemError } from './explain-system-error.ts'
-import { suggest } from './suggest.ts'
+import { suggest } from '../core/suggest.ts'
 
 /**
  * Cases judge what a proxy adds to X-Forwarded-For, which eproxy does on request only. Its nets are off: connections are shared by all

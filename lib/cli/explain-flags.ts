@@ -1,7 +1,7 @@
 /** The arguments of `eproxy-raw explain`: which rules are asked about. */
 import { ruleTable, type RuleId } from '../../native-free-parser/index.ts'
 import { buildParser, misuse, quoteArgument, readArguments, type CommandTable } from './command-line.ts'
-import { suggest } from './suggest.ts'
+import { suggest } from '../core/suggest.ts'
 
 export type ExplainCommand =
   | {

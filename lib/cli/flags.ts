@@ -2,28 +2,31 @@
  * From the arguments of the command line to settings, or to the text that is to be printed instead: the flags of the proxy, and the way
  * to the sub-commands, which have their own. It starts nothing and prints nothing.
  */
-import fs from 'node:fs'
 import type { Argv } from 'yargs'
 import { readAdminAddress } from '../admin/admin-address.ts'
+import type { Override } from '../config/overrides.ts'
 import { ProxyError } from '../core/errors.ts'
 import {
+  forwardedModes,
+  halfClosedModes,
   parseListenAddress,
   parseUpstreamAddress,
   resolveOptions,
+  reuseModes,
+  socketAccesses,
   workersMax,
-  type ForwardedMode,
-  type HalfClosedClients,
-  type SocketAccess,
   type ProxyOptions,
-  type ReuseAfterBody,
   type Supervision,
 } from '../core/options.ts'
 import type { AdminOptions } from '../core/service-options.ts'
+import { logFormats, logLevels, type LogFormat, type LogLevel } from '../observe/logger.ts'
 import { buildParser, inWordsOf, misuse, quoteArgument, readArguments, readChoice, type CommandTable, type Flag } from './command-line.ts'
 import { completeConformance, readConformanceCommand, type ConformanceCommand } from './conformance-flags.ts'
 import { completeExplain, readExplainCommand, type ExplainCommand } from './explain-flags.ts'
-import { logFormats, logLevels, type LogFormat, type LogLevel } from './logger.ts'
+import { readEnvironment, variableOf, type Environment } from './environment-flags.ts'
+import { toOverrides } from './file-keys.ts'
 import { numberFlags, readNumber, type NumberFlag } from './option-tables.ts'
+import { readTokenFile } from './token-file.ts'
 import { completeTop, readTopCommand, type TopCommand } from './top-flags.ts'
 
 export interface Settings {
@@ -35,11 +38,28 @@ export interface Settings {
   readonly logFormat: LogFormat
   /** A path, '-' for standard output, undefined for none. */
   readonly accessLog: string | undefined
-  readonly admin: AdminOptions | undefined
+  readonly admin?: AdminOptions
+}
+
+/** A configuration file, and what goes before it. */
+export interface ConfigRequest {
+  /** Undefined: flags and environment alone. */
+  readonly path: string | undefined
+  readonly overrides: readonly Override[]
+  readonly environment: Environment
 }
 
 export type Command =
-  | { readonly kind: 'run' | 'check'; readonly settings: Settings }
+  | {
+      readonly kind: 'run' | 'check'
+      /** Of flags and environment. Where there is a file, settings are made of all together. */
+      readonly settings: Settings
+      readonly config?: ConfigRequest
+      /** What is allowed, and probably not meant. */
+      readonly warnings: readonly string[]
+    }
+  | { readonly kind: 'print-config'; readonly config: ConfigRequest; readonly warnings: readonly string[] }
+  | { readonly kind: 'print-schema' }
   | ConformanceCommand
   | ExplainCommand
   | TopCommand
@@ -47,19 +67,16 @@ export type Command =
   | { readonly kind: 'print'; readonly text: string }
   | { readonly kind: 'misuse'; readonly message: string }
 
-export async function readCommandLine(args: readonly string[], columns = 100): Promise<Command> {
+/** `environment` may hold flags, too: see environment-flags.ts. */
+export async function readCommandLine(args: readonly string[], columns = 100, environment: Environment = {}): Promise<Command> {
   try {
-    return await read(args, columns)
+    return await read(args, columns, environment)
   } catch (error) {
     if (error instanceof ProxyError) return { kind: 'misuse', message: error.message }
     throw error
   }
 }
 
-const forwardedModes = ['off', 'x-forwarded', 'forwarded', 'both'] as const satisfies readonly ForwardedMode[]
-const halfClosedModes = ['abort', 'serve'] as const satisfies readonly HalfClosedClients[]
-const socketAccesses = ['handles', 'streams'] as const satisfies readonly SocketAccess[]
-const reuseModes = ['same-client', 'anyone'] as const satisfies readonly ReuseAfterBody[]
 /** What the script that yargs writes calls us with. */
 const completionFlag = '--get-yargs-completions'
 
@@ -147,7 +164,15 @@ const flags: readonly Flag[] = [
     doc: 'let --admin be an address that other machines can reach: who can reach it sees everything',
     isSwitch: true,
   },
-  { name: 'check', group: 'Other', doc: 'check the flags and end', isSwitch: true },
+  { name: 'config', group: 'Configuration', doc: 'a file in YAML or JSON; flags and variables of the environment go before it' },
+  { name: 'check', group: 'Configuration', doc: 'check flags, environment and file, and end', isSwitch: true },
+  {
+    name: 'print-config',
+    group: 'Configuration',
+    doc: 'print what holds, and where each value comes from, as such a file',
+    isSwitch: true,
+  },
+  { name: 'print-schema', group: 'Configuration', doc: 'print the JSON Schema of such a file, for editors', isSwitch: true },
   { name: 'version', group: 'Other', doc: 'print the versions of eproxy-raw, node and llhttp', isSwitch: true },
   { name: 'help', group: 'Other', doc: 'print this', isSwitch: true },
 ]
@@ -157,13 +182,14 @@ const examples = [
   ['--upstream 127.0.0.1:3000 --upstream 127.0.0.1:3001', 'share requests between two servers'],
   ['--listen unix:/run/eproxy.sock --upstream unix:/run/app.sock', 'from one socket file to another'],
   ['--upstream app:3000 --forwarded both --access-log -', 'tell the server about its clients, and log each exchange'],
+  ['--config eproxy.yaml', 'routes, groups of servers and more; reloaded on SIGHUP and when the file changes'],
   ['--upstream app:3000 --timeout-response-head 5m --limit-request-line-bytes 16k', 'other bounds'],
 ] as const
 
 const proxyTable: CommandTable = {
   name: 'eproxy-raw',
   usage:
-    '[flags]\n\nHTTP/1.1 reverse proxy on raw TCP: strict, bounded, byte-exact.\nDurations are written as 250ms, 10s, 1h30m; sizes as 512, 64k, 1m.',
+    '[flags]\n\nHTTP/1.1 reverse proxy on raw TCP: strict, bounded, byte-exact.\nDurations are written as 250ms, 10s, 1h30m; sizes as 512, 64k, 1m.\nA flag with a value can be given in the environment: EPROXY_LOG_LEVEL for --log-level.',
   flags,
   commands: [
     ['conformance', 'judge eproxy, another proxy or a server by the cases of RFC 9110 and 9112'],
@@ -174,7 +200,7 @@ const proxyTable: CommandTable = {
   examples,
 }
 
-async function read(args: readonly string[], columns: number): Promise<Command> {
+async function read(args: readonly string[], columns: number, environment: Environment): Promise<Command> {
   if (args[0] === completionFlag) return { kind: 'print', text: await completeWord(args.slice(1), columns) }
   if (args[0] === 'conformance') return readConformanceCommand(args.slice(1), columns)
   if (args[0] === 'top') return readTopCommand(args.slice(1), columns)
@@ -183,8 +209,19 @@ async function read(args: readonly string[], columns: number): Promise<Command> 
   const { values } = readArguments(proxyTable, args)
   if (values.has('help')) return { kind: 'print', text: `${await (await buildProxyParser(columns)).getHelp()}\n` }
   if (values.has('version')) return { kind: 'version' }
-  const settings = readSettings(values)
-  return { kind: values.has('check') ? 'check' : 'run', settings }
+  if (values.has('print-schema')) return { kind: 'print-schema' }
+  const { values: variables, warnings } = readEnvironment(environment, flags)
+  const given = new Map(variables)
+  // The two are one thing, and a flag goes before the environment.
+  if (values.has('via') || values.has('no-via')) given.delete('via')
+  for (const [name, texts] of values) given.set(name, texts)
+  const shown = (name: string): string => (values.has(name) ? `--${name}` : variableOf(name))
+  const settings = readSettings(given, shown)
+  const path = given.get('config')?.[0]
+  if (path === '') throw misuse(`${shown('config')} needs a file name`)
+  const config = { path, overrides: toOverrides(given, shown), environment }
+  if (values.has('print-config')) return { kind: 'print-config', config, warnings }
+  return { kind: values.has('check') ? 'check' : 'run', settings, ...(path !== undefined && { config }), warnings }
 }
 
 async function buildProxyParser(columns: number): Promise<Argv> {
@@ -211,8 +248,10 @@ async function captureScript(parser: Argv): Promise<string> {
   })
 }
 
-function readSettings(values: ReadonlyMap<string, readonly string[]>): Settings {
+function readSettings(values: ReadonlyMap<string, readonly string[]>, shown: (name: string) => string): Settings {
   const text = (name: string): string | undefined => values.get(name)?.[0]
+  const choice = <T extends string>(name: string, choices: readonly T[]): T | undefined =>
+    readChoice(name, text(name), choices, shown(name))
   const sections: Record<NumberFlag['section'], Record<string, number>> = {
     timeouts: {},
     limits: {},
@@ -222,20 +261,20 @@ function readSettings(values: ReadonlyMap<string, readonly string[]>): Settings 
   }
   for (const flag of numberFlags) {
     const value = text(flag.name)
-    if (value !== undefined) sections[flag.section][flag.key] = readNumber(flag, value)
+    if (value !== undefined) sections[flag.section][flag.key] = readNumber(flag, value, shown(flag.name))
   }
   if (values.has('via') && values.has('no-via')) throw misuse('--via and --no-via exclude each other')
   const via = values.has('no-via') ? '' : text('via')
-  const forwarded = readChoice('forwarded', text('forwarded'), forwardedModes)
-  const halfClosedClients = readChoice('half-closed-clients', text('half-closed-clients'), halfClosedModes)
-  const socketAccess = readChoice('socket-access', text('socket-access'), socketAccesses)
-  const reuseAfterBody = readChoice('reuse-after-body', text('reuse-after-body'), reuseModes)
+  const forwarded = choice('forwarded', forwardedModes)
+  const halfClosedClients = choice('half-closed-clients', halfClosedModes)
+  const socketAccess = choice('socket-access', socketAccesses)
+  const reuseAfterBody = choice('reuse-after-body', reuseModes)
   const accessLog = text('access-log')
-  if (accessLog === '') throw misuse('--access-log needs a file name, or - for standard output')
+  if (accessLog === '') throw misuse(`${shown('access-log')} needs a file name, or - for standard output`)
   const listen = values.get('listen') ?? [':8080']
-  for (const address of listen) inWordsOf('listen', () => parseListenAddress(address))
+  for (const address of listen) inWordsOf('listen', () => parseListenAddress(address), shown('listen'))
   const upstreams = values.get('upstream') ?? []
-  for (const address of upstreams) inWordsOf('upstream', () => parseUpstreamAddress(address))
+  for (const address of upstreams) inWordsOf('upstream', () => parseUpstreamAddress(address), shown('upstream'))
   const { supervision, ...numbers } = sections
   const options: ProxyOptions = {
     upstreams,
@@ -246,16 +285,17 @@ function readSettings(values: ReadonlyMap<string, readonly string[]>): Settings 
     ...(socketAccess === undefined ? {} : { socketAccess }),
     ...(reuseAfterBody === undefined ? {} : { reuseAfterBody }),
   }
-  inWordsOf('via', () => resolveOptions(options, 'eproxy'))
+  inWordsOf('via', () => resolveOptions(options, 'eproxy'), shown('via'))
+  const admin = readAdmin(text('admin'), text('admin-token-file'), values.has('admin-public'))
   return {
     listen,
     options,
-    workers: readWorkers(text('workers')),
+    workers: readWorkers(text('workers'), shown('workers')),
     supervision,
-    logLevel: readChoice('log-level', text('log-level'), logLevels) ?? 'info',
-    logFormat: readChoice('log-format', text('log-format'), logFormats) ?? 'auto',
+    logLevel: choice('log-level', logLevels) ?? 'info',
+    logFormat: choice('log-format', logFormats) ?? 'auto',
     accessLog,
-    admin: readAdmin(text('admin'), text('admin-token-file'), values.has('admin-public')),
+    ...(admin !== undefined && { admin }),
   }
 }
 
@@ -269,20 +309,9 @@ function readAdmin(address: string | undefined, tokenFile: string | undefined, i
   return { address, public: isPublic, token: tokenFile === undefined ? '' : readTokenFile(tokenFile) }
 }
 
-function readTokenFile(path: string): string {
-  let token: string
-  try {
-    token = fs.readFileSync(path, 'utf8').trim()
-  } catch (error) {
-    throw misuse(`--admin-token-file: cannot read ${quoteArgument(path)}: ${(error as Error).message}`)
-  }
-  if (/^\S{16,}$/.test(token)) return token
-  throw misuse(`--admin-token-file: ${quoteArgument(path)} has to hold 16 or more characters without white space`)
-}
-
-function readWorkers(value = 'auto'): number | 'auto' {
+function readWorkers(value = 'auto', shown: string): number | 'auto' {
   if (value === 'auto') return value
   const count = Number(value)
   if (/^[0-9]+$/.test(value) && count >= 1 && count <= workersMax) return count
-  throw misuse(`--workers must be auto or a whole number from 1 to ${workersMax}, not ${quoteArgument(value)}`)
+  throw misuse(`${shown} must be auto or a whole number from 1 to ${workersMax}, not ${quoteArgument(value)}`)
 }

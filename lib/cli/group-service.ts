@@ -5,29 +5,31 @@
 import fs from 'node:fs'
 import type { AdminSubject } from '../admin/subject.ts'
 import { LineWriter } from '../observe/line-writer.ts'
+import type { LogLevel } from '../observe/logger.ts'
 import { createProxyGroup, type ProxyGroup } from '../workers/proxy-group.ts'
 import { explainListenError, explainSystemError } from './explain-system-error.ts'
+import { findFixed } from './fixed-settings.ts'
 import type { Settings } from './flags.ts'
-import type { CommandLogger, LogLevel } from './logger.ts'
+import type { CommandLogger } from './logger.ts'
 import type { Service } from './service.ts'
 import type { WorkerPayload } from './worker.ts'
 
 export class GroupService implements Service {
   readonly workers: number
   readonly failed: Promise<never>
-  readonly #settings: Settings
+  #settings: Settings
   readonly #logger: CommandLogger
   readonly #group: ProxyGroup
   /** The access log, where workers cannot share it. */
   readonly #output: LineWriter | undefined
 
   constructor(settings: Settings, workers: number, logger: CommandLogger) {
-    const { accessLog, logLevel, logFormat, options, supervision } = settings
+    const { accessLog, options, supervision } = settings
     this.workers = workers
     this.#settings = settings
     this.#logger = logger
     this.#output = accessLog !== undefined && isPipe(accessLog) ? this.#openOutput(accessLog) : undefined
-    const payload: WorkerPayload = { logLevel, logFormat, accessLog: this.#output === undefined ? accessLog : '-' }
+    const payload = this.#makePayload(settings)
     const output = this.#output
     this.#group = createProxyGroup({
       ...options,
@@ -68,6 +70,19 @@ export class GroupService implements Service {
     this.#group.setLogLevel(level)
   }
 
+  async reconfigure(settings: Settings): Promise<readonly string[]> {
+    // The primary has its own log, and the pipe that lines of workers may come through.
+    const fixed = findFixed(this.#settings, settings, ['workers', 'supervision', 'logLevel', 'logFormat', 'accessLog', 'admin'])
+    if (fixed !== '') throw new Error(fixed)
+    try {
+      const added = await this.#group.reconfigure({ ...settings.options, payload: this.#makePayload(settings) }, settings.listen)
+      this.#settings = settings
+      return added
+    } catch (error) {
+      throw explainListenError(error, settings.listen)
+    }
+  }
+
   reopen(): void {
     this.#group.reopen()
     void this.#output?.reopen()
@@ -87,6 +102,10 @@ export class GroupService implements Service {
 
   async dispose(): Promise<void> {
     await this.#output?.close()
+  }
+
+  #makePayload({ logLevel, logFormat, accessLog }: Settings): WorkerPayload {
+    return { logLevel, logFormat, accessLog: this.#output === undefined ? accessLog : '-' }
   }
 
   #openOutput(destination: string): LineWriter {

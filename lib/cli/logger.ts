@@ -5,13 +5,7 @@
  */
 import { pino } from 'pino'
 import { LineWriter } from '../observe/line-writer.ts'
-import type { Logger } from '../observe/logger.ts'
-
-export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
-export type LogLevel = (typeof logLevels)[number]
-
-export const logFormats = ['auto', 'json', 'pretty'] as const
-export type LogFormat = (typeof logFormats)[number]
+import { logLevels, type LogFormat, type Logger, type LogLevel } from '../observe/logger.ts'
 
 export function isLogLevel(text: string): text is LogLevel {
   return (logLevels as readonly string[]).includes(text)

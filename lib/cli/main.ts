@@ -4,6 +4,7 @@
  * 2 it was called wrongly, 130 and 143 stopped at once by a second signal. The engine is loaded only when it is needed, so that help and
  * mistakes are answered without it.
  */
+import { ConfigError } from '../config/problem.ts'
 import { ProxyError } from '../core/errors.ts'
 import { readCommandLine } from './flags.ts'
 import { endProcess } from './terminal.ts'
@@ -14,14 +15,30 @@ endProcess(exitCode)
 
 async function main(args: readonly string[]): Promise<number> {
   try {
-    const command = await readCommandLine(args, helpColumns())
+    const command = await readCommandLine(args, helpColumns(), process.env)
     switch (command.kind) {
       case 'print':
         return await print(process.stdout, command.text)
       case 'version':
         return await print(process.stdout, await describeVersion())
-      case 'check':
-        return await print(process.stdout, 'eproxy-raw: the flags are valid\n')
+      case 'check': {
+        const { readConfigured } = command.config === undefined ? { readConfigured: undefined } : await import('./configured.ts')
+        const warnings = readConfigured === undefined ? [] : readConfigured(command.config!).warnings
+        for (const warning of [...command.warnings, ...warnings]) await complain(warning)
+        return await print(
+          process.stdout,
+          `eproxy-raw: ${command.config?.path ?? 'the flags'} ${command.config === undefined ? 'are' : 'is'} valid\n`,
+        )
+      }
+      case 'print-config': {
+        for (const warning of command.warnings) await complain(warning)
+        const { printConfigured } = await import('./configured.ts')
+        return await print(process.stdout, await printConfigured(command.config))
+      }
+      case 'print-schema': {
+        const { printSchema } = await import('./configured.ts')
+        return await print(process.stdout, await printSchema())
+      }
       case 'misuse':
         await complain(command.message)
         return 2
@@ -46,11 +63,12 @@ async function main(args: readonly string[]): Promise<number> {
       }
       case 'run': {
         const { run } = await import('./run.ts')
-        return await run(command.settings)
+        return await run(command.settings, command.config, command.warnings)
       }
     }
   } catch (error) {
-    await complain(error instanceof Error ? error.message : String(error))
+    const messages = error instanceof ConfigError ? error.message.split('\n') : [error instanceof Error ? error.message : String(error)]
+    for (const message of messages) await complain(message)
     return error instanceof ProxyError && error.code === 'ERR_EPROXY_OPTION' ? 2 : 1
   }
 }

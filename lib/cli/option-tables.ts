@@ -6,7 +6,7 @@ import { ruleTable } from '../../native-free-parser/index.ts'
 import { desyncTable } from '../core/desync.ts'
 import { errorTable, ProxyError } from '../core/errors.ts'
 import { desyncLimitTable, limitTable, poolTable, supervisionTable, timeoutTable, type NumberRow } from '../core/options.ts'
-import { formatDuration, formatSize, parseDuration, parseSize } from '../core/units.ts'
+import { formatQuantity, parseQuantity } from '../core/units.ts'
 
 /** A flag with a number, from one row. */
 export interface NumberFlag {
@@ -27,19 +27,18 @@ export const numberFlags: readonly NumberFlag[] = [
   ...toFlags('supervision', 'worker', 'Workers', supervisionTable),
 ]
 
-/** The number in the unit of the row. Throws ProxyError ERR_EPROXY_OPTION, in words of the flag. */
-export function readNumber(flag: NumberFlag, text: string): number {
-  const { row, name } = flag
+/** The number in the unit of the row. Throws ProxyError ERR_EPROXY_OPTION; `shown` is what the user gave it as. */
+export function readNumber({ row }: NumberFlag, text: string, shown: string): number {
   let value: number
   try {
-    value = parse(row.unit, text)
+    value = parseQuantity(row.unit, text)
   } catch (error) {
-    throw new ProxyError('ERR_EPROXY_OPTION', `--${name}: ${(error as Error).message}`, error)
+    throw new ProxyError('ERR_EPROXY_OPTION', `${shown}: ${(error as Error).message}`, error)
   }
   if (value < row.min || value > row.max) {
     throw new ProxyError(
       'ERR_EPROXY_OPTION',
-      `--${name} must be from ${format(row.unit, row.min)} to ${format(row.unit, row.max)}, not ${format(row.unit, value)}`,
+      `${shown} must be from ${formatQuantity(row.unit, row.min)} to ${formatQuantity(row.unit, row.max)}, not ${formatQuantity(row.unit, value)}`,
     )
   }
   return value
@@ -108,43 +107,10 @@ function toFlags(section: NumberFlag['section'], prefix: string, group: NumberRo
   return Object.entries(table).map(([key, given]) => {
     const doc = given.divided === true ? `${given.doc}; divided among the workers` : given.doc
     const row: NumberRow = { unit: 'ms', ...given, doc, group }
-    return { name: `${prefix}-${toKebabCase(key)}`, section, key, row, defaultText: format(row.unit, row.default) }
+    return { name: `${prefix}-${toKebabCase(key)}`, section, key, row, defaultText: formatQuantity(row.unit, row.default) }
   })
 }
 
 function toKebabCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
-}
-
-function parse(unit: NumberRow['unit'], text: string): number {
-  switch (unit) {
-    case 'ms':
-      return parseDuration(text)
-    case 'bytes':
-      return parseSize(text)
-    case 'bytes/s':
-      return parseSize(text.replace(/\/s$/, ''))
-    case 'count':
-      return parseCount(text)
-  }
-}
-
-function format(unit: NumberRow['unit'], value: number): string {
-  switch (unit) {
-    case 'ms':
-      return formatDuration(value)
-    case 'bytes':
-      return formatSize(value)
-    case 'bytes/s':
-      return `${formatSize(value)}/s`
-    case 'count':
-      return String(value)
-  }
-}
-
-function parseCount(text: string): number {
-  const value = Number(text)
-  if (!/^[0-9]+$/.test(text) || !Number.isSafeInteger(value))
-    throw new ProxyError('ERR_EPROXY_OPTION', `${JSON.stringify(text.slice(0, 64))} is not a whole number`)
-  return value
 }

@@ -6,10 +6,11 @@ import type { AdminListener } from '../admin/admin-listener.ts'
 import { formatDuration } from '../core/units.ts'
 import { timeoutTable } from '../core/options.ts'
 import { resolveWorkers } from '../workers/proxy-group.ts'
-import type { Settings } from './flags.ts'
+import type { ConfigRequest, Settings } from './flags.ts'
 import { containFaults } from './contain-faults.ts'
 import { hasLostTerminal } from './terminal.ts'
 import { createLogger, isLogLevel, type CommandLogger } from './logger.ts'
+import type { Reloader } from './reloader.ts'
 import type { Service } from './service.ts'
 import { readVersion } from './version.ts'
 
@@ -17,16 +18,20 @@ type StopSignal = 'SIGTERM' | 'SIGINT'
 const signalExitCodes = { SIGINT: 130, SIGTERM: 143 } as const satisfies Record<StopSignal, number>
 
 /** Resolves with the exit code when the service has stopped. Throws an Error in words for people when it cannot run. */
-export async function run(settings: Settings): Promise<number> {
+export async function run(given: Settings, config: ConfigRequest | undefined, warnings: readonly string[]): Promise<number> {
+  const { settings, warnings: more } = config === undefined ? { settings: given, warnings: [] } : await configure(config)
   const logger = await createLogger(settings.logLevel, settings.logFormat)
   const faults = containFaults(logger)
   const service = await createService(settings, logger)
-  const stop = awaitStopSignal(service, logger)
+  for (const warning of [...warnings, ...more]) logger.warn({}, warning)
+  let reloader: Reloader | undefined
+  const stop = awaitStopSignal(service, () => (reloader === undefined ? service.reload() : reloader.reloadQuietly('SIGHUP')), logger)
   let admin: AdminListener | undefined
   try {
     announce(await service.listen(), settings, service.workers, logger)
     faults.isServing = true
-    admin = await startAdmin(settings, service, logger)
+    reloader = await watchConfig(config, service, logger)
+    admin = await startAdmin(settings, config, service, reloader, logger)
     const signal = await Promise.race([stop, service.failed])
     admin?.beginDrain()
     const drainMs = settings.options.timeouts?.drain ?? timeoutTable.drain.default
@@ -37,10 +42,23 @@ export async function run(settings: Settings): Promise<number> {
     throw error
   } finally {
     await admin?.close()
+    reloader?.[Symbol.dispose]()
     await service.dispose()
     await logger.close()
   }
   return 0
+}
+
+async function configure(config: ConfigRequest): Promise<{ readonly settings: Settings; readonly warnings: readonly string[] }> {
+  const { readConfigured } = await import('./configured.ts')
+  return readConfigured(config)
+}
+
+/** Undefined where there is no file that could change. */
+async function watchConfig(config: ConfigRequest | undefined, service: Service, logger: CommandLogger): Promise<Reloader | undefined> {
+  if (config?.path === undefined) return undefined
+  const { Reloader } = await import('./reloader.ts')
+  return new Reloader({ ...config, path: config.path }, service, logger)
 }
 
 /** Alone, the proxy is in this process; otherwise this one only looks after those that serve, and need not load the engine. */
@@ -55,10 +73,15 @@ async function createService(settings: Settings, logger: CommandLogger): Promise
 }
 
 /** Loaded only when it is wanted. */
-async function startAdmin(settings: Settings, service: Service, logger: CommandLogger): Promise<AdminListener | undefined> {
+async function startAdmin(
+  settings: Settings,
+  config: ConfigRequest | undefined,
+  service: Service,
+  reloader: Reloader | undefined,
+  logger: CommandLogger,
+): Promise<AdminListener | undefined> {
   if (settings.admin === undefined) return undefined
   const { AdminListener } = await import('../admin/admin-listener.ts')
-  const { token, ...shown } = settings.admin
   const admin = new AdminListener({
     ...settings.admin,
     subject: await service.observe(),
@@ -71,20 +94,39 @@ async function startAdmin(settings: Settings, service: Service, logger: CommandL
       },
       // The one way to stop.
       drain: () => void process.kill(process.pid, 'SIGTERM'),
-      describeConfig: () => ({ ...settings, workers: service.workers, admin: { ...shown, token: token === '' ? '' : '***' } }),
+      describeConfig: () => describeConfig(settings, config),
+      ...(reloader !== undefined && {
+        reload: () => reloader.reload('asked for by the admin listener'),
+        reloadFigures: () => {
+          const { reloadsTotal, failuresTotal, isLastGood } = reloader.stats
+          return { succeeded: reloadsTotal, failed: failuresTotal, isLastGood }
+        },
+      }),
     },
     logger,
     version: readVersion(),
   })
   const { address } = await admin.listen()
-  logger.info({ address, changes: token === '' ? 'none without a token' : 'with the token' }, `admin listener on ${address}`)
+  logger.info({ address, changes: settings.admin.token === '' ? 'none without a token' : 'with the token' }, `admin listener on ${address}`)
   return admin
 }
 
+/** As a configuration file would have it; without one, what the flags say. */
+async function describeConfig(settings: Settings, config: ConfigRequest | undefined): Promise<string> {
+  if (config !== undefined) {
+    const { printConfigured } = await import('./configured.ts')
+    return printConfigured(config)
+  }
+  const { admin, ...rest } = settings
+  return `${JSON.stringify({ ...rest, ...(admin !== undefined && { admin: { ...admin, token: admin.token === '' ? '' : '***' } }) }, null, 2)}\n`
+}
+
 function announce(addresses: readonly string[], settings: Settings, workers: number, logger: CommandLogger): void {
-  const { upstreams = [] } = settings.options
+  const { upstreams = [], service } = settings.options
+  const forwardsTo =
+    service === undefined ? { upstreams: upstreams.length === 0 ? 'embedded origin' : upstreams } : { groups: Object.keys(service.groups) }
   for (const address of addresses) {
-    const fields = { address, upstreams: upstreams.length === 0 ? 'embedded origin' : upstreams, workers }
+    const fields = { address, ...forwardsTo, workers }
     logger.info(fields, `listening on ${address}`)
   }
   const url = addresses.map(toUrl).find((candidate) => candidate !== undefined)
@@ -103,7 +145,7 @@ function toUrl(address: string): string | undefined {
  * Resolves at the first signal that ends; the second one ends the process without waiting for anybody. The other signals are taken from
  * here on, too: their default action is to kill.
  */
-function awaitStopSignal(service: Service, logger: CommandLogger): Promise<StopSignal> {
+function awaitStopSignal(service: Service, reload: () => void, logger: CommandLogger): Promise<StopSignal> {
   return new Promise((resolve) => {
     let isStopping = false
     const onStop = (signal: StopSignal): void => {
@@ -121,7 +163,7 @@ function awaitStopSignal(service: Service, logger: CommandLogger): Promise<StopS
     process.on('SIGHUP', () => {
       // Who closes the window wants it to end; a reload would leave it behind, with the port.
       if (hasLostTerminal()) onStop('SIGTERM')
-      else if (!isStopping) service.reload()
+      else if (!isStopping) reload()
     })
   })
 }

@@ -3,6 +3,7 @@ import type { AdminSubject } from '../admin/subject.ts'
 import { createProxy, type Proxy } from '../index.ts'
 import { CommandAccessLog } from './command-access-log.ts'
 import { explainListenError } from './explain-system-error.ts'
+import { findFixed } from './fixed-settings.ts'
 import type { Settings } from './flags.ts'
 import type { CommandLogger } from './logger.ts'
 import type { Service } from './service.ts'
@@ -11,7 +12,7 @@ export class SingleService implements Service {
   readonly workers = 1
   /** What fails in this process is contained, or ends it. */
   readonly failed = new Promise<never>(() => {})
-  readonly #settings: Settings
+  #settings: Settings
   readonly #logger: CommandLogger
   readonly #accessLog: CommandAccessLog
   readonly #proxy: Proxy
@@ -26,14 +27,7 @@ export class SingleService implements Service {
 
   async listen(): Promise<readonly string[]> {
     const addresses: string[] = []
-    for (const wanted of this.#settings.listen) {
-      try {
-        const { address } = await this.#proxy.listen(wanted)
-        addresses.push(address)
-      } catch (error) {
-        throw explainListenError(error, [wanted])
-      }
-    }
+    for (const wanted of this.#settings.listen) addresses.push(await this.#listenOn(wanted))
     return addresses
   }
 
@@ -48,6 +42,30 @@ export class SingleService implements Service {
 
   /** Its log is that of the command. */
   setLogLevel(): void {}
+
+  async reconfigure(settings: Settings): Promise<readonly string[]> {
+    const fixed = findFixed(this.#settings, settings, ['workers', 'supervision', 'logLevel', 'logFormat', 'accessLog', 'admin'])
+    if (fixed !== '') throw new Error(fixed)
+    const before = this.#settings
+    // First, so that a new socket has its own rules from its first connection on.
+    this.#proxy.reload(settings.options)
+    const opened: string[] = []
+    const addresses: string[] = []
+    try {
+      for (const address of settings.listen) {
+        if (before.listen.includes(address)) continue
+        addresses.push(await this.#listenOn(address))
+        opened.push(address)
+      }
+    } catch (error) {
+      for (const address of opened) this.#proxy.unlisten(address)
+      this.#proxy.reload(before.options)
+      throw error
+    }
+    for (const address of before.listen) if (!settings.listen.includes(address)) this.#proxy.unlisten(address)
+    this.#settings = settings
+    return addresses
+  }
 
   reopen(): void {
     this.#accessLog.reopen()
@@ -66,5 +84,14 @@ export class SingleService implements Service {
 
   dispose(): Promise<void> {
     return this.#accessLog.close()
+  }
+
+  async #listenOn(wanted: string): Promise<string> {
+    try {
+      const { address } = await this.#proxy.listen(wanted)
+      return address
+    } catch (error) {
+      throw explainListenError(error, [wanted])
+    }
   }
 }

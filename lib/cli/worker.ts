@@ -1,9 +1,10 @@
 /** What each worker of the command runs: a proxy that writes its own log and access log, with its number in every line. */
 import { createProxy } from '../index.ts'
+import type { LogFormat, LogLevel } from '../observe/logger.ts'
 import { GroupMember } from '../workers/group-member.ts'
 import { CommandAccessLog } from './command-access-log.ts'
 import { containFaults } from './contain-faults.ts'
-import { createLogger, isLogLevel, type LogFormat, type LogLevel } from './logger.ts'
+import { createLogger, isLogLevel } from './logger.ts'
 import { endProcess } from './terminal.ts'
 
 export interface WorkerPayload {

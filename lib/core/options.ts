@@ -6,13 +6,14 @@
 import { isIP, isIPv6 } from 'node:net'
 import { ProxyError } from './errors.ts'
 import type { ServiceOptions } from './service-options.ts'
+import type { Unit } from './units.ts'
 
 export interface NumberRow {
   /** Value when the user gives none, in the row's unit. */
   readonly default: number
   readonly min: number
   readonly max: number
-  readonly unit: 'ms' | 'bytes' | 'bytes/s' | 'count'
+  readonly unit: Unit
   /** Heading in --help and in the README. */
   readonly group: 'Timers' | 'Limits' | 'Upstream' | 'Workers'
   /** One line, shown in --help and in the README. */
@@ -118,10 +119,14 @@ export type Address =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string }
 
-export type ForwardedMode = 'off' | 'x-forwarded' | 'forwarded' | 'both'
-export type HalfClosedClients = 'abort' | 'serve'
-export type SocketAccess = 'handles' | 'streams'
-export type ReuseAfterBody = 'same-client' | 'anyone'
+export const forwardedModes = ['off', 'x-forwarded', 'forwarded', 'both'] as const
+export type ForwardedMode = (typeof forwardedModes)[number]
+export const halfClosedModes = ['abort', 'serve'] as const
+export type HalfClosedClients = (typeof halfClosedModes)[number]
+export const socketAccesses = ['handles', 'streams'] as const
+export type SocketAccess = (typeof socketAccesses)[number]
+export const reuseModes = ['same-client', 'anyone'] as const
+export type ReuseAfterBody = (typeof reuseModes)[number]
 
 /** What the engine works with: complete, checked, frozen. */
 export interface ProxyConfig {
@@ -219,8 +224,8 @@ const optionNames = [
   'nameServers',
   'service',
 ] as const satisfies readonly (keyof ProxyOptions)[]
-/** RFC 9110 section 7.6.3: received-by is a pseudonym (token) or host[:port]. */
-const viaPattern = /^(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?::[0-9]+)?)?$/
+/** RFC 9110 section 7.6.3: received-by is a pseudonym (token) or host[:port]; empty for no Via. */
+export const viaPattern = /^(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?::[0-9]+)?)?$/
 
 /** Checks and completes what a user gave. Throws ProxyError ERR_EPROXY_OPTION. `via` is the default pseudonym. */
 export function resolveOptions(given: ProxyOptions, via: string): ProxyConfig {
@@ -235,17 +240,15 @@ export function resolveOptions(given: ProxyOptions, via: string): ProxyConfig {
   if (typeof pseudonym !== 'string' || !viaPattern.test(pseudonym))
     throw optionError(`via must be a token or host:port, not ${JSON.stringify(pseudonym)}`)
   const forwarded = given.forwarded ?? 'off'
-  if (!['off', 'x-forwarded', 'forwarded', 'both'].includes(forwarded))
+  if (!forwardedModes.includes(forwarded))
     throw optionError(`forwarded must be off, x-forwarded, forwarded or both, not ${String(forwarded)}`)
   const halfClosedClients = given.halfClosedClients ?? 'abort'
-  if (!['abort', 'serve'].includes(halfClosedClients))
+  if (!halfClosedModes.includes(halfClosedClients))
     throw optionError(`halfClosedClients must be abort or serve, not ${String(halfClosedClients)}`)
   const socketAccess = given.socketAccess ?? 'handles'
-  if (!['handles', 'streams'].includes(socketAccess))
-    throw optionError(`socketAccess must be handles or streams, not ${String(socketAccess)}`)
+  if (!socketAccesses.includes(socketAccess)) throw optionError(`socketAccess must be handles or streams, not ${String(socketAccess)}`)
   const reuseAfterBody = given.reuseAfterBody ?? 'same-client'
-  if (!['same-client', 'anyone'].includes(reuseAfterBody))
-    throw optionError(`reuseAfterBody must be same-client or anyone, not ${String(reuseAfterBody)}`)
+  if (!reuseModes.includes(reuseAfterBody)) throw optionError(`reuseAfterBody must be same-client or anyone, not ${String(reuseAfterBody)}`)
   if (given.service !== undefined && upstreams.length > 0)
     throw optionError('upstreams and service exclude each other: servers stand in service.groups')
   return Object.freeze({

@@ -5,6 +5,36 @@
  */
 import { ProxyError } from './errors.ts'
 
+export type Unit = 'ms' | 'bytes' | 'bytes/s' | 'count'
+
+/** Throws ProxyError ERR_EPROXY_OPTION. */
+export function parseQuantity(unit: Unit, text: string): number {
+  switch (unit) {
+    case 'ms':
+      return parseDuration(text)
+    case 'bytes':
+      return parseSize(text)
+    case 'bytes/s':
+      return parseSize(text.replace(/\/s$/, ''))
+    case 'count':
+      return parseCount(text)
+  }
+}
+
+/** The inverse of parseQuantity. */
+export function formatQuantity(unit: Unit, value: number): string {
+  switch (unit) {
+    case 'ms':
+      return formatDuration(value)
+    case 'bytes':
+      return formatSize(value)
+    case 'bytes/s':
+      return `${formatSize(value)}/s`
+    case 'count':
+      return String(value)
+  }
+}
+
 /** `1h30m`, `10s`, `250ms`, `0`. Returns milliseconds. Throws ProxyError ERR_EPROXY_OPTION. */
 export function parseDuration(text: string): number {
   if (/^0+$/.test(text)) return 0
@@ -48,6 +78,13 @@ export function parseSize(text: string): number {
 export function formatSize(bytes: number): string {
   const unit = bytes === 0 ? undefined : sizeUnits.find((candidate) => bytes % candidate.bytes === 0)
   return unit === undefined ? String(bytes) : `${bytes / unit.bytes}${unit.name}`
+}
+
+function parseCount(text: string): number {
+  const value = Number(text)
+  if (!/^[0-9]+$/.test(text) || !Number.isSafeInteger(value))
+    throw new ProxyError('ERR_EPROXY_OPTION', `${JSON.stringify(text.slice(0, 64))} is not a whole number`)
+  return value
 }
 
 function unitError(text: string, kind: string, why: string): ProxyError {

@@ -11,6 +11,13 @@ export interface Logger {
   fatal(fields: object, message: string): void
 }
 
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+export type LogLevel = (typeof logLevels)[number]
+
+/** How lines of the command's log look: 'auto' is for people on a terminal, and for machines elsewhere. */
+export const logFormats = ['auto', 'json', 'pretty'] as const
+export type LogFormat = (typeof logFormats)[number]
+
 const ignore = (): void => {}
 
 export const silentLogger: Logger = Object.freeze({

@@ -13,13 +13,18 @@ export const hostLengthMax = 253
 export function readHost(head: RequestHead): string {
   const text = head.authority === '' ? head.valueOf(FieldKind.HOST) : head.authority
   let end = text.length
-  // Only the colon of a port is behind everything that is not a digit.
-  let at = end
-  while (at > 0 && isDigit(text.charCodeAt(at - 1))) at--
-  if (at > 0 && text.charCodeAt(at - 1) === 0x3a) end = at - 1
+  let hasUpperCase = false
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code >= 0x41 && code <= 0x5a) hasUpperCase = true
+    // Only an address in brackets has colons that begin no port.
+    else if (code === 0x3a) end = at
+    else if (code === 0x5d) end = text.length
+  }
   if (end > 1 && text.charCodeAt(end - 1) === 0x2e) end--
   if (end > hostLengthMax) return ''
-  return (end === text.length ? text : text.substring(0, end)).toLowerCase()
+  const host = end === text.length ? text : text.substring(0, end)
+  return hasUpperCase ? host.toLowerCase() : host
 }
 
 export interface HostPattern {
@@ -49,10 +54,6 @@ export function parseHostPattern(text: string): HostPattern {
     throw hostError(text, 'write a name such as example.com or *.example.com, or an address such as 192.0.2.1 or [2001:db8::1]')
   if (isWildcard && isAddress) throw hostError(text, 'an address has no wildcard')
   return { isWildcard, name }
-}
-
-function isDigit(code: number): boolean {
-  return code >= 0x30 && code <= 0x39
 }
 
 function hostError(text: string, why: string): ProxyError {

@@ -6,8 +6,9 @@
 import { pathOctets } from '../../native-free-parser/index.ts'
 import { ProxyError } from '../core/errors.ts'
 
-/** Decoded again and again: more rounds than anybody who does not mean it needs. */
-const decodeRoundsMax = 3
+/** More ways to read one path, and more octets of them all together, than anybody needs who does not mean it. */
+const readingsMax = 48
+const readingOctetsMax = 32_768
 
 /** Decoded wherever they are encoded: a path means the same with them and without. Not "/" and ";", which part it. */
 const plainOctets = Uint8Array.from(pathOctets, (isPath, code) => (code === 0x2f || code === 0x3b ? 0 : isPath))
@@ -37,23 +38,42 @@ export function normalizePath(path: string): string {
 }
 
 /**
- * What servers make of the path that are less careful, or more generous: all forms other than `normal`. Undefined for a path that nobody sends who
- * does not mean it: with an encoded NUL, or encoded more often than three times.
+ * What else servers make of the path: all that the steps below lead to, in any order and number, other than `normal`. Undefined for a path that nobody
+ * sends who does not mean it: with an encoded NUL, or with more readings than can be looked at.
  */
 export function otherReadings(path: string, normal: string): readonly string[] | undefined {
-  // Compared to the letter, as routers in many frameworks do.
   const literal = decodePlain(path)
-  // Decoded whole, once or as often as it goes: "/" and "\" part segments, ";" begins parameters, "?" and "#" end the path.
-  const decoded = decodeAll(literal)
-  if (decoded === undefined) return undefined
   const readings = new Set([literal])
-  if (literal.includes('//') && literal.includes('/..')) readings.add(resolveSegments(literal, false))
-  if (decoded !== literal || decoded.includes(';')) {
-    const bare = decoded.replace(/;[^/]*/g, '')
-    readings.add(decoded).add(resolveSegments(decoded, true)).add(bare).add(resolveSegments(bare, true))
+  let octets = 0
+  // A set that grows is walked to its end.
+  for (const reading of isContested(literal) ? readings : []) {
+    octets += reading.length
+    if (reading.includes('%00') || readings.size > readingsMax || octets > readingOctetsMax) return undefined
+    for (const step of readingSteps) readings.add(step(reading))
   }
   readings.delete(normal)
   return [...readings]
+}
+
+/** One liberty each. */
+const readingSteps: readonly ((path: string) => string)[] = [
+  // Slashes are decoded before segments are told apart; Windows knows two of them.
+  (path) => path.replace(/%2F|%5C/g, '/'),
+  // Parameters of a segment are encoded or not, and cut off where they are not known.
+  (path) => path.replace(/%3B/g, ';'),
+  (path) => path.replace(/;[^/]*/g, ''),
+  // What was decoded is split again.
+  (path) => path.replace(/(?:%3F|%23).*/, ''),
+  // What was decoded is decoded again.
+  (path) => (path.includes('%25') ? decodePlain(path.replace(/%25(?=[0-9a-f]{2})/gi, '%')) : path),
+  (path) => (path.includes('//') ? path.replace(/\/{2,}/g, '/') : path),
+  (path) => resolveSegments(path, true),
+  (path) => resolveSegments(path, false),
+]
+
+/** Whether one of the steps would find something in it; escapes in upper case. */
+function isContested(path: string): boolean {
+  return /%(?:00|2F|3B|3F|23|5C|25[0-9A-F]{2})|;|\/\/|\/\.{1,2}(?:\/|$)/i.test(path)
 }
 
 /** The path of a route: written with or without escapes, in normal form afterwards. Throws ProxyError ERR_EPROXY_OPTION. */
@@ -81,25 +101,6 @@ function decodePlain(path: string): string {
     const code = Number.parseInt(escape.slice(1), 16)
     return plainOctets[code] === 1 ? String.fromCharCode(code) : escape.toUpperCase()
   })
-}
-
-/** Undefined when there is no end to it, or a NUL. */
-function decodeAll(path: string): string | undefined {
-  let text = path
-  for (let round = 0; ; round++) {
-    if (text.includes('%00')) return undefined
-    const decoded = decodePlain(
-      text
-        .replace(/%2F|%5C/gi, '/')
-        .replace(/%3B/gi, ';')
-        .replace(/%25(?=[0-9a-f]{2})/gi, '%'),
-    )
-    if (decoded === text) break
-    if (round === decodeRoundsMax) return undefined
-    text = decoded
-  }
-  const cut = text.search(/%3F|%23/)
-  return cut < 0 ? text : text.slice(0, cut)
 }
 
 /** RFC 3986 section 5.2.4, and "//" becomes "/": before dot segments are looked at, or behind. */

@@ -76,6 +76,17 @@ export class Router<R> {
     return route
   }
 
+  /** The ways to read the path, the normal form first, and where they lead. For explanations. */
+  readings(head: RequestHead): readonly { readonly path: string; readonly route: R | undefined }[] {
+    const { raw, pathStart, targetEnd } = head
+    const found = findPathEnd(raw, pathStart, targetEnd)
+    const end = found < 0 ? ~found : found
+    const path = end === pathStart ? emptyPath(head) : raw.substring(pathStart, end)
+    const normal = found < 0 ? normalizePath(path) : path
+    const others = found < 0 ? (otherReadings(path, normal) ?? []) : []
+    return [normal, ...others].map((one) => ({ path: one, route: this.#search(readHost(head), one, head) }))
+  }
+
   #search(host: string, path: string, head: RequestHead): R | undefined {
     if (this.#hasHosts && host !== '') {
       const found = this.#hosts.get(host)?.find(path, head)

@@ -1,5 +1,5 @@
 /**
- * Asks one server again and again how it is, and says when its standing changes: `fall` bad answers in a row take it down, `rise` good ones bring
+ * Asks one server again and again how it is, and keeps what it is taken for: `fall` bad answers in a row take it down, `rise` good ones bring
  * it back. The first answer alone decides for a server of which nothing is known yet; until then it is taken for well.
  */
 import { formatAddress, type Address } from '../core/options.ts'
@@ -22,7 +22,7 @@ export interface LastCheck {
 export class HealthMonitor implements DeadlineOwner {
   readonly #address: Address
   readonly #environment: UpstreamEnvironment
-  readonly #onChange: (isUp: boolean, reason: string) => void
+  readonly #onAnswer: (result: CheckResult) => void
   readonly #deadline: Deadline = new Deadline(this)
   #options: HealthOptions
   #request: string
@@ -32,16 +32,11 @@ export class HealthMonitor implements DeadlineOwner {
   #against = 0
   lastCheck: LastCheck | undefined
 
-  /** The first check begins with the next tick. Throws ProxyError ERR_EPROXY_OPTION. */
-  constructor(
-    address: Address,
-    options: HealthOptions,
-    environment: UpstreamEnvironment,
-    onChange: (isUp: boolean, reason: string) => void,
-  ) {
+  /** The first check begins with the next tick. `onAnswer` is told of every answer, when it has counted. Throws ProxyError ERR_EPROXY_OPTION. */
+  constructor(address: Address, options: HealthOptions, environment: UpstreamEnvironment, onAnswer: (result: CheckResult) => void) {
     this.#address = address
     this.#environment = environment
-    this.#onChange = onChange
+    this.#onAnswer = onAnswer
     this.#options = options
     this.#request = formatCheckRequest(options, hostOf(address))
     environment.wheel.arm(this.#deadline, 'healthInterval', 0)
@@ -80,18 +75,20 @@ export class HealthMonitor implements DeadlineOwner {
   #onResult(result: CheckResult): void {
     this.#check = undefined
     this.lastCheck = { ...result, at: this.#environment.wheel.clock.wallNow() }
-    const { isGood, reason } = result
-    if (isGood === (this.#standing !== 'down') && this.#standing !== 'unknown') {
+    this.#judge(result.isGood)
+    this.#onAnswer(result)
+  }
+
+  #judge(isGood: boolean): void {
+    if (this.#standing === (isGood ? 'up' : 'down')) {
       this.#against = 0
       return
     }
     this.#against++
     const enough = this.#standing === 'unknown' ? 1 : isGood ? this.#options.rise : this.#options.fall
     if (this.#against < enough) return
-    const isNews = this.#standing !== 'unknown' || !isGood
     this.#against = 0
     this.#standing = isGood ? 'up' : 'down'
-    if (isNews) this.#onChange(isGood, reason)
   }
 }
 

@@ -151,6 +151,12 @@ export class Pool implements ConnectionKeeper {
     this.#serve(connection)
   }
 
+  /** The server takes connections: whatever failed before does not count any more. */
+  forgetFailure(): void {
+    this.#downUntil = Number.NEGATIVE_INFINITY
+    this.#watcher?.onConnected()
+  }
+
   /** The client is gone: nobody else may use what is reserved for it. */
   abandon(client: RequestingClient): void {
     for (const connection of [...this.#idle]) if (connection.reservedFor === client) connection.terminate()
@@ -182,8 +188,7 @@ export class Pool implements ConnectionKeeper {
 
   onConnected(connection: UpstreamConnection): void {
     this.#connecting--
-    this.#downUntil = Number.NEGATIVE_INFINITY
-    this.#watcher?.onConnected()
+    this.forgetFailure()
     if (this.#closed && this.#firstWaiter === undefined) {
       connection.idle()
       return connection.terminate()

@@ -44,7 +44,7 @@ export interface GroupServer {
 export interface ServerKeeper {
   /** What is known of it is different now, and worth telling. */
   onServerChange(server: Server, change: ServerChange, reason: string): void
-  /** It has just refused a connection once more, and is left alone for a while again. */
+  /** Something of it is different, and not worth telling: perhaps it has refused a connection once more. */
   onReachabilityChange(): void
 }
 
@@ -68,7 +68,10 @@ export class Server implements DeadlineOwner, PoolWatcher {
   #monitor: HealthMonitor | undefined
   #detector: OutlierDetector | undefined
   #isEjected = false
+  /** The last attempt to connect failed. */
   #isRefusing = false
+  /** What was told of it last: it refuses connections, or fails its checks. */
+  #isDown = false
   #reason = ''
   weight = 1
   isBackup = false
@@ -131,10 +134,8 @@ export class Server implements DeadlineOwner, PoolWatcher {
     this.weight = weight
     this.isBackup = backup
     this.cookieLine = `Set-Cookie: ${stickyCookie}=${this.stickyId}; Path=/; HttpOnly; SameSite=Lax\r\n`
-    if (health === undefined) {
-      this.#monitor?.stop()
-      this.#monitor = undefined
-    } else if (this.#monitor === undefined) {
+    if (health === undefined) this.#dropMonitor()
+    else if (this.#monitor === undefined) {
       if (this.admin !== 'disabled') this.#monitor = this.#makeMonitor(health)
     } else this.#monitor.update(health)
     if (outlier === undefined) {
@@ -169,10 +170,8 @@ export class Server implements DeadlineOwner, PoolWatcher {
     this.admin = state
     this.isDraining = state !== 'enabled'
     // Nobody looks at a server that is switched off on purpose.
-    if (state === 'disabled') {
-      this.#monitor?.stop()
-      this.#monitor = undefined
-    } else if (this.#monitor === undefined && settings.health !== undefined) this.#monitor = this.#makeMonitor(settings.health)
+    if (state === 'disabled') this.#dropMonitor()
+    else if (this.#monitor === undefined && settings.health !== undefined) this.#monitor = this.#makeMonitor(settings.health)
     if (state === 'enabled') this.since = this.#environment.wheel.clock.now()
     this.#tell(state, 'by an operator')
   }
@@ -209,35 +208,51 @@ export class Server implements DeadlineOwner, PoolWatcher {
   // PoolWatcher
 
   onRefused(reason: string): void {
-    if (this.#isRefusing) return this.#keeper.onReachabilityChange()
     this.#isRefusing = true
-    this.#tell('down', reason)
+    this.#settleDown(reason)
   }
 
   onConnected(): void {
     if (!this.#isRefusing) return
     this.#isRefusing = false
-    this.since = this.#environment.wheel.clock.now()
-    this.#tell('up', 'it takes connections again')
+    this.#settleDown('it takes connections again')
   }
 
   #makeMonitor(health: NonNullable<ServerSettings['health']>): HealthMonitor {
-    return new HealthMonitor(this.#address, health, this.#environment, (isUp, reason) => {
-      if (isUp) this.since = this.#environment.wheel.clock.now()
-      this.#tell(isUp ? 'up' : 'down', `health check: ${reason}`)
+    return new HealthMonitor(this.#address, health, this.#environment, ({ isGood, reason }) => {
+      // What has just answered can be connected to.
+      if (isGood) this.pool.forgetFailure()
+      this.#settleDown(`health check: ${reason}`)
     })
+  }
+
+  /** Tells when it goes down, for whichever reason comes first, and when no reason is left. */
+  #settleDown(reason: string): void {
+    const isDown = this.#isRefusing || this.#monitor?.isDown === true
+    if (isDown === this.#isDown) return this.#keeper.onReachabilityChange()
+    this.#isDown = isDown
+    if (!isDown) this.since = this.#environment.wheel.clock.now()
+    this.#tell(isDown ? 'down' : 'up', reason)
   }
 
   #state(): ServerState {
     if (this.hasLeft) return 'draining'
     if (this.admin !== 'enabled') return this.admin
     if (this.#isEjected) return 'ejected'
-    return this.#isRefusing || this.#monitor?.isDown === true ? 'down' : 'up'
+    return this.#isDown ? 'down' : 'up'
   }
 
   #tell(change: ServerChange, reason: string): void {
     this.#reason = reason
     this.#keeper.onServerChange(this, change, reason)
+  }
+
+  /** What its checks have said is not known any more. */
+  #dropMonitor(): void {
+    if (this.#monitor === undefined) return
+    this.#monitor.stop()
+    this.#monitor = undefined
+    this.#settleDown('it is not checked any more')
   }
 
   #stop(): void {

@@ -118,6 +118,8 @@ export class GroupMember {
         return proxy.destroy()
       case 'reopen':
         return this.#hooks.onReopen?.()
+      case 'reload':
+        return tell({ kind: 'reloaded', question: message.question, refusal: this.#reload(proxy, message.options, message.closed) })
       case 'stats':
         return tell({ kind: 'stats', question: message.question, stats: proxy.stats })
       case 'server': {
@@ -131,6 +133,17 @@ export class GroupMember {
       case 'level':
         return this.#share?.onLevel(message.connections)
     }
+  }
+
+  /** Why the options cannot be taken. */
+  #reload(proxy: Proxy, options: ProxyOptions, closed: readonly string[]): string | undefined {
+    try {
+      proxy.reload(options)
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error)
+    }
+    for (const address of closed) proxy.unlisten(address)
+    return undefined
   }
 
   #shareAccept(proxy: Proxy): AcceptShare {

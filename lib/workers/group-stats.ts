@@ -16,7 +16,10 @@ export interface WorkerStats {
 }
 
 export interface GroupStats {
-  /** The sum. Counters (`…Total`, `desync`, `counters`) include workers that have ended; of one that ended without a word the last second is missing. */
+  /**
+   * The sum. Counters (`…Total`, `desync`, `counters`) include workers that have ended; of one that ended without a word the last second is
+   * missing.
+   */
   readonly total: ProxyStats
   /** Each worker that lives, those that are being replaced included. */
   readonly workers: readonly WorkerStats[]

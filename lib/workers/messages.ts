@@ -17,6 +17,8 @@ export type ToWorker =
   | { readonly kind: 'destroy' }
   /** The access log was moved away. */
   | { readonly kind: 'reopen' }
+  /** Other options for exchanges that begin from now on; addresses that are not listened on any more, as they were given. */
+  | { readonly kind: 'reload'; readonly question: number; readonly options: ProxyOptions; readonly closed: readonly string[] }
   | { readonly kind: 'stats'; readonly question: number }
   /** What an operator wants of an upstream server. */
   | { readonly kind: 'server'; readonly question: number; readonly order: ServerOrder }
@@ -37,6 +39,8 @@ export type FromWorker =
   | { readonly kind: 'server'; readonly question: number; readonly isKnown: boolean }
   /** Something has happened; only while it is watched. */
   | { readonly kind: 'event'; readonly event: LiveEvent }
+  /** The answer to `reload`: undefined, or why the options need another process. */
+  | { readonly kind: 'reloaded'; readonly question: number; readonly refusal: string | undefined }
   /** How many client connections it has. */
   | { readonly kind: 'count'; readonly connections: number }
   /** It was asked to end by somebody else, and wants to be replaced first. */
@@ -62,6 +66,7 @@ export interface WorkerStart {
 }
 
 export interface InheritedSocket {
+  /** As the user wrote it. */
   readonly address: string
   readonly fd: number
 }

@@ -6,12 +6,14 @@
 import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import { availableParallelism } from 'node:os'
+import { isDeepStrictEqual } from 'node:util'
 import { fileURLToPath } from 'node:url'
 import { assert } from '../core/assert.ts'
 import { ProxyError } from '../core/errors.ts'
 import { resolveOptions, resolveSupervision, workersMax, type ProxyConfig, type ProxyOptions, type Supervision } from '../core/options.ts'
 import type { LiveEvent } from '../observe/live-event.ts'
 import { silentLogger, type Logger } from '../observe/logger.ts'
+import { checkPolicies } from '../policy/policy.ts'
 import type { AdminState } from '../upstream/server.ts'
 import { addCounters, noStats, sumWith, type GroupStats } from './group-stats.ts'
 import { beatMs, type ServerOrder } from './messages.ts'
@@ -47,6 +49,14 @@ export interface ProxyGroupEvents {
 const GroupState = { NEW: 'new', STARTING: 'starting', SERVING: 'serving', STOPPING: 'stopping', STOPPED: 'stopped' } as const
 type GroupState = (typeof GroupState)[keyof typeof GroupState]
 
+/** What a worker is started with. */
+interface GroupPlan {
+  readonly config: ProxyConfig
+  readonly payload: unknown
+  readonly workerOptions: ProxyOptions
+  readonly sockets: readonly SharedSocket[]
+}
+
 /** A place in the group. */
 interface Slot {
   readonly number: number
@@ -63,6 +73,8 @@ interface Slot {
 const stopMarginMs = 3_000
 const destroyMs = 1_000
 const statsTimeoutMs = 500
+/** One that does not take a configuration in this time stands still, and is replaced. */
+const reloadTimeoutMs = 10_000
 /** Workers that finish long exchanges, for each place: with more the eldest ends, or frequent reloads would fill the memory. */
 const retiredPerSlot = 4
 
@@ -79,22 +91,26 @@ export function createProxyGroup(options: ProxyGroupOptions = {}): ProxyGroup {
 }
 
 export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncDisposable {
-  readonly #config: ProxyConfig
+  #config: ProxyConfig
   readonly #supervision: Supervision
   readonly #logger: Logger
   readonly #module: string
-  readonly #payload: unknown
+  #payload: unknown
   readonly #onLine: ((line: string) => void) | undefined
-  readonly #workerOptions: ProxyOptions
+  #workerOptions: ProxyOptions
+  /** How often these were changed. */
+  #generation = 0
   readonly #slots: readonly Slot[]
   /** Replaced, and finishing; the eldest first. */
   readonly #retired = new Set<WorkerProcess>()
-  readonly #sockets: SharedSocket[] = []
+  #sockets: readonly SharedSocket[] = []
   #state: GroupState = GroupState.NEW
   #watch: NodeJS.Timeout | undefined
   #watchedAt = 0
   #reloading: Promise<void> | undefined
   #nextReload: Promise<void> | undefined
+  /** One after the other. */
+  #reconfiguring: Promise<void> = Promise.resolve()
   #departed = noStats
   #crashesTotal = 0
   #reloadsTotal = 0
@@ -149,7 +165,7 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
     if (this.#state !== GroupState.NEW) throw new ProxyError('ERR_EPROXY_STATE', 'the group was started before')
     this.#state = GroupState.STARTING
     try {
-      for (const address of addresses) this.#sockets.push(await SharedSocket.bind(address))
+      this.#sockets = await bindAll(addresses)
       this.#throwIfStopping()
       this.#startWatch()
       const starting = this.#slots.map((slot) => (slot.worker = this.#startWorker(slot)))
@@ -180,6 +196,83 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
         return this.reload()
       })
     return this.#nextReload
+  }
+
+  /**
+   * Takes other options, and listens on these addresses: for exchanges that begin from now on. Workers go on with their connections and
+   * with what they know; only for what a process cannot change (another payload, more sockets, more of what is made at the start) they
+   * are replaced, one after the other. Resolves with the addresses that are new, as they can be connected to. Rejects with ProxyError
+   * ERR_EPROXY_OPTION, ERR_EPROXY_LISTEN, ERR_EPROXY_STATE, or ERR_EPROXY_WORKER when new workers do not start, and goes on as before then.
+   */
+  reconfigure(options: ProxyOptions & { payload?: unknown }, addresses: readonly string[]): Promise<readonly string[]> {
+    const done = this.#reconfiguring.then(() => this.#reconfigure(options, addresses))
+    this.#reconfiguring = done.then(
+      () => {},
+      () => {},
+    )
+    return done
+  }
+
+  async #reconfigure(
+    { payload, ...options }: ProxyOptions & { payload?: unknown },
+    addresses: readonly string[],
+  ): Promise<readonly string[]> {
+    this.#throwUnlessServing()
+    const config = resolveOptions(options, this.#config.via)
+    checkPolicies(config)
+    const before: GroupPlan = { config: this.#config, payload: this.#payload, workerOptions: this.#workerOptions, sockets: this.#sockets }
+    const added = await bindAll(addresses.filter((address) => !before.sockets.some(({ wanted }) => wanted === address)))
+    try {
+      this.#throwUnlessServing()
+      const workerOptions = shareLimits({ ...options, via: config.via }, this.#slots.length)
+      this.#take({ config, payload, workerOptions, sockets: [...before.sockets, ...added] })
+      const isTaken = await this.#tellOptions([])
+      if (added.length > 0 || !isTaken || !isDeepStrictEqual(payload, before.payload)) await this.reload()
+      else this.#reloadsTotal++
+    } catch (error) {
+      if (this.#isServing) {
+        this.#take(before)
+        await this.#tellOptions(added.map(({ wanted }) => wanted))
+      }
+      for (const socket of added) socket.close()
+      throw error
+    }
+    await this.#closeSockets(before.sockets.filter(({ wanted }) => !addresses.includes(wanted)))
+    return added.map(({ address }) => address)
+  }
+
+  #throwUnlessServing(): void {
+    if (!this.#isServing) throw new ProxyError('ERR_EPROXY_STATE', 'the group does not serve')
+  }
+
+  /** Workers that start from now on have these. */
+  #take({ config, payload, workerOptions, sockets }: GroupPlan): void {
+    this.#config = config
+    this.#payload = payload
+    this.#workerOptions = workerOptions
+    this.#sockets = sockets
+    this.#generation++
+  }
+
+  /** As soon as nobody has them any more, connections are refused and do not wait. */
+  async #closeSockets(sockets: readonly SharedSocket[]): Promise<void> {
+    if (sockets.length === 0 || !this.#isServing) return
+    this.#sockets = this.#sockets.filter((socket) => !sockets.includes(socket))
+    this.#generation++
+    await this.#tellOptions(sockets.map(({ wanted }) => wanted))
+    for (const socket of sockets) socket.close()
+  }
+
+  /** False when a worker cannot take them: another process can. */
+  async #tellOptions(closed: readonly string[]): Promise<boolean> {
+    const workers = [...this.#workers()]
+    const refusals = await Promise.all(workers.map((worker) => worker.reload(this.#workerOptions, closed, reloadTimeoutMs)))
+    for (const [index, refusal] of refusals.entries()) {
+      const { number, pid } = workers[index]!
+      if (refusal !== undefined)
+        this.#logger.info({ worker: number, workerPid: pid }, `worker ${number} is replaced for the new configuration: ${refusal}`)
+    }
+    return refusals.every((refusal) => refusal === undefined)
   }
 
   /** Tells workers that files they write to were moved away. */
@@ -273,7 +366,8 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
     this.#state = GroupState.STOPPING
     for (const slot of this.#slots) cancelRestart(slot)
     // As soon as the workers have closed theirs, too, a connection is refused and does not wait in a queue that nobody serves.
-    for (const socket of this.#sockets.splice(0)) socket.close()
+    for (const socket of this.#sockets) socket.close()
+    this.#sockets = []
     for (const worker of this.#workers()) {
       end(worker)
       const timer = setTimeout(() => {
@@ -295,6 +389,7 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
   }
 
   #startWorker(slot: Slot): WorkerProcess {
+    const generation = this.#generation
     const worker = new WorkerProcess(
       {
         number: slot.number,
@@ -319,12 +414,22 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
         for (const order of this.#serverOrders.values()) void worker.orderServer(order, statsTimeoutMs)
         if (this.#watcher !== undefined) worker.watch(true)
         if (this.#logLevel !== undefined) worker.setLogLevel(this.#logLevel)
+        // Options changed while it started.
+        if (generation !== this.#generation) void this.#catchUp(slot, worker)
         this.#levelSoon()
         this.emit('ready', worker.number, worker.pid)
       },
       () => {},
     )
     return worker
+  }
+
+  async #catchUp(slot: Slot, worker: WorkerProcess): Promise<void> {
+    const closed = worker.addresses.filter((address) => !this.#sockets.some(({ wanted }) => wanted === address))
+    const refusal = await worker.reload(this.#workerOptions, closed, reloadTimeoutMs)
+    const lacks = this.#sockets.some((socket) => !worker.addresses.includes(socket.wanted))
+    if ((refusal === undefined && !lacks) || !this.#isServing || slot.worker !== worker || slot.candidate !== undefined) return
+    this.#replace(slot).catch((error: unknown) => this.#logFailure(slot, error))
   }
 
   /** Once for all counts that came together. */
@@ -472,6 +577,18 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
       }
     }
   }
+}
+
+/** All or none. */
+async function bindAll(addresses: readonly string[]): Promise<SharedSocket[]> {
+  const bound: SharedSocket[] = []
+  try {
+    for (const address of addresses) bound.push(await SharedSocket.bind(address))
+  } catch (error) {
+    for (const socket of bound) socket.close()
+    throw error
+  }
+  return bound
 }
 
 function cancelRestart(slot: Slot): void {

@@ -3,6 +3,7 @@
  * Which limits these are is said by the rows of the option tables. Pure.
  */
 import { limitTable, poolTable, type NumberRow, type ProxyOptions } from '../core/options.ts'
+import type { GroupOptions, ServiceOptions } from '../core/service-options.ts'
 
 /** The options of one of `workers` workers. `options` are valid. */
 export function shareLimits(options: ProxyOptions, workers: number): ProxyOptions {
@@ -10,7 +11,31 @@ export function shareLimits(options: ProxyOptions, workers: number): ProxyOption
     ...options,
     limits: { ...options.limits, ...divide(limitTable, options.limits, workers) },
     pool: { ...options.pool, ...divide(poolTable, options.pool, workers) },
+    ...(options.service !== undefined && { service: shareService(options.service, workers) }),
   }
+}
+
+/** What a group of servers has of its own, and its circuit breaker. */
+function shareService(service: ServiceOptions, workers: number): ServiceOptions {
+  const groups = Object.entries(service.groups).map(([name, group]): [string, GroupOptions] => {
+    const { pool, breaker } = group
+    const given = pool && Object.fromEntries(Object.entries(divide(poolTable, pool, workers)).filter(([key]) => Object.hasOwn(pool, key)))
+    return [
+      name,
+      {
+        ...group,
+        ...(pool !== undefined && { pool: { ...pool, ...given } }),
+        ...(breaker !== undefined && {
+          breaker: {
+            exchanges: Math.ceil(breaker.exchanges / workers),
+            waiting: Math.ceil(breaker.waiting / workers),
+            retries: Math.ceil(breaker.retries / workers),
+          },
+        }),
+      },
+    ]
+  })
+  return { ...service, groups: Object.fromEntries(groups) }
 }
 
 function divide(

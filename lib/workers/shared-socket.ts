@@ -10,6 +10,8 @@ import { bindHandle, boundAddress, type BoundHandle } from '../net/listening-han
 import { removeStaleSocket } from '../net/stale-socket.ts'
 
 export class SharedSocket {
+  /** As the user wrote it. */
+  readonly wanted: string
   /** As it can be connected to. */
   readonly address: string
   readonly #handle: BoundHandle
@@ -20,17 +22,18 @@ export class SharedSocket {
     try {
       if (wanted.kind === 'unix') {
         await removeStaleSocket(wanted.path)
-        return new SharedSocket(formatAddress(wanted), bindHandle(wanted.path, -1, -1))
+        return new SharedSocket(text, formatAddress(wanted), bindHandle(wanted.path, -1, -1))
       }
       const handle = await bindPort(wanted.host, wanted.port)
-      return new SharedSocket(formatAddress({ kind: 'tcp', ...boundAddress(handle) }), handle)
+      return new SharedSocket(text, formatAddress({ kind: 'tcp', ...boundAddress(handle) }), handle)
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error)
       throw new ProxyError('ERR_EPROXY_LISTEN', `cannot listen on ${formatAddress(wanted)}: ${why}`, error)
     }
   }
 
-  private constructor(address: string, handle: BoundHandle) {
+  private constructor(wanted: string, address: string, handle: BoundHandle) {
+    this.wanted = wanted
     this.address = address
     this.#handle = handle
   }

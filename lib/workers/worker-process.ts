@@ -6,6 +6,7 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { assert } from '../core/assert.ts'
 import { ProxyError } from '../core/errors.ts'
+import type { ProxyOptions } from '../core/options.ts'
 import { formatDuration } from '../core/units.ts'
 import type { LiveEvent } from '../observe/live-event.ts'
 import type { ProxyStats } from '../proxy.ts'
@@ -49,6 +50,8 @@ const firstSocketFd = 4
 
 export class WorkerProcess {
   readonly number: number
+  /** Where it listens, as the user wrote it, unless it was told not to any more. */
+  readonly addresses: readonly string[]
   /** Resolves when it accepts. Rejects with ProxyError ERR_EPROXY_WORKER when it ends before. */
   readonly ready: Promise<void>
   /** Resolves with the end, in words. */
@@ -61,6 +64,7 @@ export class WorkerProcess {
   readonly #child: ChildProcess | undefined
   readonly #startTimer: NodeJS.Timeout
   readonly #questions = new Map<number, (answer: boolean) => void>()
+  readonly #reloads = new Map<number, (refusal: string | undefined) => void>()
   #state: WorkerState = WorkerState.STARTING
   #readyAt = 0
   #endedAt = 0
@@ -74,6 +78,7 @@ export class WorkerProcess {
 
   constructor(plan: WorkerPlan, events: WorkerEvents) {
     this.number = plan.number
+    this.addresses = plan.sockets.map(({ wanted }) => wanted)
     this.#events = events
     this.ready = new Promise((resolve, reject) => (this.#settleReady = { resolve, reject }))
     // Who does not wait for it learns of the end by `onGone`.
@@ -156,6 +161,25 @@ export class WorkerProcess {
     this.#tell({ kind: 'reopen' })
   }
 
+  /**
+   * Gives it other options. Resolves with undefined when it has them or has ended, and otherwise with why it has not, in words.
+   */
+  reload(options: ProxyOptions, closed: readonly string[], timeoutMs: number): Promise<string | undefined> {
+    if (this.#state !== WorkerState.READY || this.#child?.connected !== true) return Promise.resolve(undefined)
+    return new Promise((resolve) => {
+      const question = ++this.#lastQuestion
+      const settle = (refusal: string | undefined): void => {
+        this.#reloads.delete(question)
+        clearTimeout(timer)
+        resolve(refusal)
+      }
+      const timer = setTimeout(() => settle(`it did not answer within ${formatDuration(timeoutMs)}`), timeoutMs)
+      this.#reloads.set(question, settle)
+      void this.gone.then(() => settle(undefined))
+      this.#tell({ kind: 'reload', question, options, closed })
+    })
+  }
+
   /** Its figures of this moment; false when it does not answer in time. */
   async refreshStats(timeoutMs: number): Promise<boolean> {
     return (await this.#ask((question) => ({ kind: 'stats', question }), timeoutMs)) !== undefined
@@ -210,7 +234,7 @@ export class WorkerProcess {
       if (child.connected) child.once('disconnect', () => this.#end(end))
       else this.#end(end)
     })
-    const inherited = sockets.map((socket, index): InheritedSocket => ({ address: socket.address, fd: firstSocketFd + index }))
+    const inherited = sockets.map((socket, index): InheritedSocket => ({ address: socket.wanted, fd: firstSocketFd + index }))
     child.send({ kind: 'start', start: { ...start, sockets: inherited } } satisfies ToWorker, () => {})
     return child
   }
@@ -247,6 +271,8 @@ export class WorkerProcess {
         return this.#questions.get(message.question)?.(message.isKnown)
       case 'event':
         return this.#events.onEvent(message.event)
+      case 'reloaded':
+        return this.#reloads.get(message.question)?.(message.refusal)
       case 'retire':
         return this.#events.onRetire(this)
       case 'log':

@@ -93,7 +93,7 @@ test('other readings are what other servers make of the path', () => {
   assert.equal(normalizePath('/a//../b'), '/b', 'slashes before dot segments')
   assert.equal(readings('/a%00b'), undefined)
   assert.equal(readings('/a%2500b'), undefined)
-  assert.equal(readings(`/%${'25'.repeat(12)}2e`), undefined)
+  assert.equal(readings(`/%${'25'.repeat(60)}2e`), undefined)
 })
 
 test('a long path of nothing but tricks is worked through in time that grows with it', () => {

@@ -169,7 +169,7 @@ export class OriginActor {
     const { random } = world
     const tag = fieldOf(message.fields, 'x-tag')!
     const attempt = this.#ledger.attemptsOf(tag)
-    assert(attempt < (idempotent.has(message.method) ? 2 : 1), `${message.method} ${tag} was sent ${attempt + 1} times`)
+    assert(attempt < (idempotent.has(message.method) ? world.arrivalsMax : 1), `${message.method} ${tag} was sent ${attempt + 1} times`)
     const request = this.#ledger.requestOf(tag)
     const mark = `X-Tag: ${tag}\r\nX-Attempt: ${attempt}\r\n`
     const offersUpgrade = fieldOf(message.fields, 'upgrade') !== undefined
@@ -188,7 +188,7 @@ export class OriginActor {
       if (world.fault(0.2)) this.#ending = 'reset'
       return
     }
-    const status = random.chance(0.7) ? 200 : random.pick(world.isCalm ? [204, 304] : [204, 304, 404, 500])
+    const status = random.chance(0.7) ? 200 : random.pick(world.isCalm ? [204, 304] : [204, 304, 404, 500, 500])
     const hasBody = message.method !== 'HEAD' && status !== 204 && status !== 304
     const minor = random.chance(0.1) ? 0 : 1
     const body = makeBody(`${tag}/${attempt}`, world.bodyBytes())

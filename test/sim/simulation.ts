@@ -11,7 +11,8 @@ import { TimerWheel } from '../../lib/core/timers.ts'
 import { Spares } from '../../lib/core/spares.ts'
 import { DownstreamConnection } from '../../lib/downstream/connection.ts'
 import type { DownstreamEnvironment } from '../../lib/downstream/environment.ts'
-import { makePlainPolicy, parserLimits, sparesMax } from '../../lib/policy/policy.ts'
+import { makePlainPolicy, parserLimits, sparesMax, type ListenerPolicy } from '../../lib/policy/policy.ts'
+import { makeRetry } from '../../lib/policy/retry.ts'
 import { BulkBuffers } from '../../lib/net/bulk-buffers.ts'
 import { Exchange } from '../../lib/exchange/exchange.ts'
 import { WriteBatch } from '../../lib/exchange/write-batch.ts'
@@ -64,7 +65,7 @@ export class Simulation {
     this.world = world
     this.#engine = engine
     this.#buffer = new SharedReadBuffer(engine.readBuffer)
-    const hosts = ['10.0.0.1:80', '10.0.0.2:80'].slice(0, world.servers)
+    const hosts = ['10.0.0.1:80', '10.0.0.2:80', '10.0.0.3:80'].slice(0, world.servers)
     this.#config = resolveOptions(
       {
         upstreams: world.namesResolve ? hosts.map((_, i) => `server${i}:80`) : hosts,
@@ -80,7 +81,7 @@ export class Simulation {
         limits: {
           turnMessages: random.pick([1, 2, 32]),
           lingerBytes: isCalm ? 262_144 : random.pick([0, 50, 262_144]),
-          replayBytes: isCalm ? 1_048_576 : random.pick([0, 100, 65_536]),
+          replayBytes: isCalm ? 1_048_576 : random.pick(world.retry === undefined ? [0, 100, 65_536] : [400, 65_536, 65_536]),
           minRate: isCalm ? 0 : random.pick([0, 240]),
         },
         timeouts: {
@@ -191,6 +192,8 @@ export class Simulation {
       const { idle, busy, connecting, waiting } = stats
       assert.deepEqual({ idle, busy, connecting, waiting }, { idle: 0, busy: 0, connecting: 0, waiting: 0 }, `the pool of ${name}`)
     }
+    const { active, retrying } = this.#upstreams.balanceStats
+    assert.deepEqual({ active, retrying }, { active: 0, retrying: 0 }, 'exchanges that are over have servers')
     // A quarantine outlives the connections that brought it.
     this.#upstreams.destroy()
     assert.equal(this.#wheel.size, 0, 'deadlines are left in the wheel')
@@ -352,9 +355,18 @@ export class Simulation {
     return socket
   }
 
+  /** One route, by the rule of this world. */
+  #makePolicy(): ListenerPolicy {
+    const plain = makePlainPolicy(this.#config, this.#upstreams, this.#engine)
+    const { retry } = this.world
+    if (retry === undefined) return plain
+    const rule = makeRetry(retry)
+    return { ...plain, routeFor: (head) => ({ ...plain.routeFor(head), retry: rule }) }
+  }
+
   #makeEnvironment(): DownstreamEnvironment {
     return {
-      policy: makePlainPolicy(this.#config, this.#upstreams, this.#engine),
+      policy: this.#makePolicy(),
       wheel: this.#wheel,
       counters: this.#counters,
       exchanges: new Spares(() => new Exchange(this.#environment), sparesMax),

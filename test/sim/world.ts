@@ -1,4 +1,5 @@
 /** What one seed, or other source of chance, stands for: the traits of a run, and the sizes and chances that follow from them. */
+import type { RetryOptions } from '../../lib/core/service-options.ts'
 import type { SeededRandom } from '../support/seeded-random.ts'
 
 export class World {
@@ -12,16 +13,24 @@ export class World {
   readonly clients: number
   /** At the end the actors stop dead: the proxy has to free everything by its deadlines. */
   readonly endsDead: boolean
+  /** Undefined: what holds where no rule is configured. */
+  readonly retry: RetryOptions | undefined
 
   constructor(random: SeededRandom, mayResolveNames = true) {
     this.random = random
     this.isCalm = random.chance(0.3)
     this.grain = random.pick(['bytes', 'pieces', 'pieces', 'blocks'] as const)
     this.windowBytes = this.grain === 'blocks' ? random.pick([4_096, 20_000, 70_000]) : random.pick([1, 7, 64, 500, 5_000, 100_000])
-    this.servers = random.pick([1, 1, 2])
+    this.retry = random.chance(0.5) ? makeRetryRule(random) : undefined
+    this.servers = this.retry === undefined ? random.pick([1, 1, 2]) : random.pick([1, 2, 3, 3])
     this.namesResolve = random.chance(0.25) && mayResolveNames
     this.clients = random.integer(1, 4)
     this.endsDead = !this.isCalm && random.chance(0.35)
+  }
+
+  /** How often one request may arrive: at each server once, and once more when a pooled connection was closed already. */
+  get arrivalsMax(): number {
+    return 2 + (this.retry?.attempts ?? 0)
   }
 
   /** How much moves at once. */
@@ -65,5 +74,14 @@ export class World {
       at += size
     }
     return `${text}${random.chance(0.1) ? '000' : '0'}\r\n${trailers}\r\n`
+  }
+}
+
+function makeRetryRule(random: SeededRandom): RetryOptions {
+  return {
+    attempts: random.pick([0, 1, 2, 2]),
+    on: (['connect', 'closed', 'timeout', 404, 500] as const).filter(() => random.chance(0.85)),
+    budget: random.pick([0.5, 1]),
+    budgetMin: random.pick([0, 4]),
   }
 }

@@ -198,6 +198,29 @@ test('checks take a server down after so many bad answers and bring it back afte
   stage.end()
 })
 
+test('a server that refuses connections and fails its checks is down once, and up when neither is so; a good check is proof that it can be reached', () => {
+  const stage = new GroupStage([a, b], { health })
+  const { clock } = stage.stage
+  const checkAll = (answer: (name: string) => number | undefined): void => {
+    clock.advance(5_000)
+    stage.answerChecks(answer)
+  }
+  stage.refuse(b)
+  assert.deepEqual(stage.events(), [`${b} down`])
+  clock.advance(100)
+  stage.answerChecks(() => 200)
+  assert.deepEqual(stage.events(), [`${b} up`])
+  assert(stage.names(2).includes('b'), 'sooner than after timeouts.serverDown')
+  stage.refuse(b)
+  for (let i = 0; i < 3; i++) checkAll((name) => (name === b ? 500 : 200))
+  assert.deepEqual(stage.events(), [`${b} down`])
+  checkAll(() => 200)
+  assert.deepEqual(stage.events(), [])
+  checkAll(() => 200)
+  assert.deepEqual(stage.events(), [`${b} up`])
+  stage.end()
+})
+
 test('checks of many servers spread: each interval is varied by a tenth', () => {
   const stage = new UpstreamStage()
   let draw = 0
@@ -391,7 +414,7 @@ test('a server that is in the old and the new list keeps what is known of it, an
   assert.deepEqual(stage.events(), [])
   // Without checks and without outliers there is nothing left that speaks against them.
   stage.group.update(stage.rows([a, b]), plainBalancing)
-  assert.deepEqual(stage.events(), [`${b} back`, `${c} draining`, `${c} drained`])
+  assert.deepEqual(stage.events(), [`${a} up`, `${b} back`, `${c} draining`, `${c} drained`])
   assert.match(stage.names(2), /ab|ba/)
   stage.end()
 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { editDistance, suggest } from '../../lib/cli/suggest.ts'
+import { editDistance, suggest } from '../../lib/core/suggest.ts'
 
 test('counts insertions, deletions, substitutions and swaps as one each', () => {
   const cases: [string, string, number][] = [

@@ -1,0 +1,138 @@
+/**
+ * A configuration from its sources: flags go before the environment, that before the file, that before defaults. All that is wrong is found
+ * in one go and told with its place. It reads files and changes nothing.
+ */
+import fs from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { ProxyError } from '../core/errors.ts'
+import { resolveOptions } from '../core/options.ts'
+import { checkPolicies } from '../policy/policy.ts'
+import { assemble } from './assemble.ts'
+import { complete, findObjections, type CompleteContent, type Objection } from './complete.ts'
+import type { Configuration } from './configuration.ts'
+import { ConfigDocument } from './document.ts'
+import { toObjections } from './issue-words.ts'
+import { keysAt } from './keys.ts'
+import { show } from './leaves.ts'
+import { applyOverrides, overrideAt, type Override } from './overrides.ts'
+import { ConfigError, type Problem } from './problem.ts'
+import { fileSchema, type Secret } from './schema.ts'
+
+export interface Sources {
+  /** Undefined: flags and environment alone. */
+  readonly path: string | undefined
+  /** Later ones go before earlier ones. */
+  readonly overrides: readonly Override[]
+  readonly environment: Readonly<Record<string, string | undefined>>
+}
+
+export interface Loaded {
+  readonly configuration: Configuration
+  /** In the shape of the file. */
+  readonly content: CompleteContent
+  readonly document: ConfigDocument
+}
+
+/** Throws ConfigError. */
+export function loadConfiguration(sources: Sources): Loaded {
+  const { path } = sources
+  return interpret(sources, path === undefined ? '' : readText(path))
+}
+
+/** `text` is what is in the file. Throws ConfigError. */
+export function interpret({ path, overrides, environment }: Sources, text: string): Loaded {
+  const document = ConfigDocument.read(path ?? 'flags', text)
+  const refuse = (objections: readonly Objection[]): never => {
+    throw new ConfigError(objections.map((objection) => place(objection, document, overrides)))
+  }
+  const data = applyOverrides(document.data, overrides)
+  const { success, data: file, error } = fileSchema.safeParse(data)
+  if (!success) return refuse(toObjections(error.issues, data, keysAt))
+  const content = complete(file)
+  const objections = findObjections(content)
+  const configuration = assemble(content, (secret, steps) => {
+    const { text: value, fault } = readSecret(secret, path, environment)
+    if (fault !== '') objections.push({ steps, message: fault })
+    else if (steps[0] === 'rateLimitStore' && !isStoreUrl(value))
+      objections.push({ steps, message: 'expected redis://[user:password@]host:port[/db]' })
+    return value
+  })
+  if (objections.length > 0) refuse(objections)
+  // What the layers below refuse and nobody here has looked for: better now than when workers run.
+  try {
+    checkPolicies(resolveOptions({ ...configuration.engine, service: configuration.service }, 'eproxy'))
+  } catch (error) {
+    if (!isConfigError(error)) throw error
+    refuse([{ steps: [], message: error.message }])
+  }
+  return { configuration, content, document }
+}
+
+function readText(path: string): string {
+  try {
+    const status = fs.statSync(path)
+    if (status.size > 16_777_216) throw new Error('the file is too long')
+    return fs.readFileSync(path, 'utf8').replace(/^\uFEFF/, '')
+  } catch (error) {
+    throw new ConfigError([{ path, line: 0, column: 0, message: explainReadError(error) }])
+  }
+}
+
+function explainReadError(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException
+  switch (code) {
+    case 'ENOENT':
+    case 'ENOTDIR':
+      return 'there is no such file'
+    case 'EACCES':
+      return 'it may not be read: permission denied'
+    case 'EISDIR':
+      return 'it is a folder'
+    default:
+      return message
+  }
+}
+
+/** Names the place and the key, when the message does not begin with it. */
+function place({ steps, isKey, message }: Objection, document: ConfigDocument, overrides: readonly Override[]): Problem {
+  const override = overrideAt(overrides, steps)
+  if (override !== undefined) return { path: override.shown, line: 0, column: 0, message }
+  const { place: where, steps: walked } = document.locate(steps, isKey)
+  // An unknown key is in the message already.
+  const name = formatSteps(message.startsWith('unknown key') ? walked.slice(0, -1) : walked)
+  return { ...where, message: name === '' ? message : `${name}: ${message}` }
+}
+
+export function formatSteps(steps: readonly PropertyKey[]): string {
+  return steps
+    .map((step, index) =>
+      typeof step === 'number' ? `[${step}]` : `${index === 0 ? '' : '.'}${/^[\w-]+$/.test(String(step)) ? String(step) : show(step)}`,
+    )
+    .join('')
+}
+
+function readSecret(secret: Secret, path: string | undefined, environment: Sources['environment']): { text: string; fault: string } {
+  if (typeof secret === 'string') return { text: secret, fault: '' }
+  if ('env' in secret) {
+    const text = environment[secret.env]
+    return text === undefined ? { text: '', fault: `the environment has no variable ${secret.env}` } : { text, fault: '' }
+  }
+  const file = resolve(path === undefined ? '.' : dirname(path), secret.file)
+  try {
+    // An editor ends the last line, and nobody means that to be a part of a secret.
+    return { text: fs.readFileSync(file, 'utf8').replace(/\r?\n$/, ''), fault: '' }
+  } catch (error) {
+    return { text: '', fault: `${file}: ${explainReadError(error)}` }
+  }
+}
+
+function isStoreUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false
+  const { protocol, hostname, pathname } = new URL(text)
+  return (protocol === 'redis:' || protocol === 'valkey:') && hostname !== '' && /^\/?[0-9]*$/.test(pathname)
+}
+
+/** Whether it is about what was written, and not a fault of ours. */
+export function isConfigError(error: unknown): error is ProxyError {
+  return error instanceof ProxyError && error.code === 'ERR_EPROXY_OPTION'
+}
