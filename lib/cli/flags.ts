@@ -286,7 +286,7 @@ function readSettings(values: ReadonlyMap<string, readonly string[]>, shown: (na
     ...(reuseAfterBody === undefined ? {} : { reuseAfterBody }),
   }
   inWordsOf('via', () => resolveOptions(options, 'eproxy'), shown('via'))
-  const admin = readAdmin(text('admin'), text('admin-token-file'), values.has('admin-public'))
+  const admin = readAdmin(text('admin'), text('admin-token-file'), values.has('admin-public'), values.has('config'))
   return {
     listen,
     options,
@@ -299,9 +299,15 @@ function readSettings(values: ReadonlyMap<string, readonly string[]>, shown: (na
   }
 }
 
-function readAdmin(address: string | undefined, tokenFile: string | undefined, isPublic: boolean): AdminOptions | undefined {
+/** With a file, the address may stand there. */
+function readAdmin(
+  address: string | undefined,
+  tokenFile: string | undefined,
+  isPublic: boolean,
+  hasFile: boolean,
+): AdminOptions | undefined {
   if (address === undefined) {
-    if (tokenFile !== undefined || isPublic)
+    if (!hasFile && (tokenFile !== undefined || isPublic))
       throw misuse('--admin-token-file and --admin-public say more about --admin, which is not given')
     return undefined
   }

@@ -93,7 +93,7 @@ function renderFlags(section: NumberFlag['section']): string {
 }
 
 /** With columns of equal width, as the formatter of the repository wants them. */
-function renderRows(head: readonly string[], rows: readonly (readonly string[])[]): string {
+export function renderRows(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const cells = [head, ...rows].map((row) => row.map((cell) => cell.replaceAll('|', '\\|')))
   const widths = head.map((_title, column) => Math.max(3, ...cells.map((row) => row[column]?.length ?? 0)))
   const renderRow = (row: readonly string[]): string => `| ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`

@@ -1,10 +1,32 @@
 /**
- * Keeps the tables of README.md equal to the tables of the code: rewrites each region between `<!-- table:NAME -->` and
- * `<!-- /table -->`. With --check it writes nothing and fails when the README is stale. A tool of the repository, not of the command.
+ * Keeps the tables of documents equal to the tables of the code: rewrites each region between `<!-- table:NAME -->` and
+ * `<!-- /table -->`. With --check it writes nothing and fails when one is stale. A tool of the repository, not of the command.
  */
 import fs from 'node:fs'
 import { pathToFileURL } from 'node:url'
-import { renderTable, tableNames, type TableName } from './option-tables.ts'
+import { endpointTable } from '../admin/endpoints.ts'
+import { metricTable } from '../admin/metric-table.ts'
+import { renderRows, renderTable, tableNames } from './option-tables.ts'
+
+/** The tables that only documents need, and those of the flags. */
+const renderers: Readonly<Record<string, () => string>> = {
+  ...Object.fromEntries(tableNames.map((name) => [name, () => renderTable(name)])),
+  metrics: () =>
+    renderRows(
+      ['Metric', 'Type', 'Labels', 'What'],
+      Object.entries(metricTable).map(([name, { type, labels, doc }]) => [
+        `\`${name}\``,
+        type,
+        labels.map((label) => `\`${label}\``).join(', '),
+        doc,
+      ]),
+    ),
+  endpoints: () =>
+    renderRows(
+      ['Request', 'What'],
+      Object.values(endpointTable).map(({ method, path, doc }) => [`\`${method} ${path}\``, doc]),
+    ),
+}
 
 /** The document with every table as the code has it. Throws an Error for an unknown or unfinished region. */
 export function rewriteTables(document: string): string {
@@ -15,30 +37,30 @@ export function rewriteTables(document: string): string {
     /(<!-- table:([\w-]+) -->\n)(?:(?!<!-- table:)[^])*?(<!-- \/table -->)/g,
     (_region, open: string, name: string, close: string) => {
       regions += 1
-      if (!isTableName(name)) throw new Error(`<!-- table:${name} --> is not a table; there are ${tableNames.join(', ')}`)
-      return `${open}\n${renderTable(name)}\n\n${close}`
+      const render = Object.hasOwn(renderers, name) ? renderers[name] : undefined
+      if (render === undefined) throw new Error(`<!-- table:${name} --> is not a table; there are ${Object.keys(renderers).join(', ')}`)
+      return `${open}\n${render()}\n\n${close}`
     },
   )
   if (regions !== openings) throw new Error(`${openings} regions begin with <!-- table:NAME --> and ${regions} end with <!-- /table -->`)
   return result
 }
 
-function isTableName(name: string): name is TableName {
-  return (tableNames as readonly string[]).includes(name)
-}
+const documents = ['README.md', 'lib/admin/README.md'] as const
 
 function main(args: readonly string[]): number {
   const isCheck = args[0] === '--check'
-  const readme = new URL('../../../README.md', import.meta.url)
-  const before = fs.readFileSync(readme, 'utf8')
-  const after = rewriteTables(before)
-  if (before === after) return 0
-  if (isCheck) {
-    process.stderr.write('README.md is stale: run `npm run docs`\n')
-    return 1
+  let stale = 0
+  for (const name of documents) {
+    const path = new URL(`../../../${name}`, import.meta.url)
+    const before = fs.readFileSync(path, 'utf8')
+    const after = rewriteTables(before)
+    if (before === after) continue
+    stale++
+    if (isCheck) process.stderr.write(`${name} is stale: run \`npm run docs\`\n`)
+    else fs.writeFileSync(path, after)
   }
-  fs.writeFileSync(readme, after)
-  return 0
+  return isCheck && stale > 0 ? 1 : 0
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(fs.realpathSync(process.argv[1])).href)
