@@ -338,6 +338,7 @@ export class EngineRun {
         this.clients.find(({ socket }) => socket.remote === summary.client)!.summaries.push(summary)
       },
       onRefusal: () => {},
+      onSlowClient: () => {},
       abandon: (client) => this.#group.abandon(client),
       onConnectionClosed: ({ socket }) => void this.#closed.push(socket),
       guard: (_connection, work) => work(),

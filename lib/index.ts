@@ -27,6 +27,8 @@ export type {
   Supervision,
   Timeouts,
 } from './core/options.ts'
+export type { RateLimitCounts } from './limit/rate-limit.ts'
+export type { StoreState, StoreStats } from './limit/shared-store.ts'
 export type { DesyncEvent, ExchangeIdentity, QuarantineEvent } from './observe/desync-event.ts'
 export type { ExchangeSummary } from './observe/exchange-summary.ts'
 export type { Logger } from './observe/logger.ts'

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import { ParserEngine, type ParserLimits } from '../native-free-parser/index.ts'
 import { desyncTable, zeroDesyncCounts, type DesyncCounts, type DesyncKind } from './core/desync.ts'
-import { ProxyError } from './core/errors.ts'
+import { errorTable, ProxyError } from './core/errors.ts'
 import {
   formatAddress,
   mergeConfig,
@@ -17,17 +17,21 @@ import {
   type ProxyConfig,
   type ProxyOptions,
 } from './core/options.ts'
-import type { GroupOptions } from './core/service-options.ts'
+import type { GroupOptions, ListenerOptions } from './core/service-options.ts'
 import { systemClock, TimerWheel } from './core/timers.ts'
 import { Spares } from './core/spares.ts'
 import { DownstreamConnection } from './downstream/connection.ts'
 import type { DownstreamEnvironment } from './downstream/environment.ts'
 import { Listener } from './downstream/listener.ts'
-import type { Refusal } from './exchange/environment.ts'
+import type { Refusal, SlowClient } from './exchange/environment.ts'
 import { Exchange, formatExchangeId } from './exchange/exchange.ts'
 import { WriteBatch } from './exchange/write-batch.ts'
 import { BulkBuffers } from './net/bulk-buffers.ts'
-import type { ReadOptions, SocketHandler } from './net/byte-socket.ts'
+import { ClientConnections } from './limit/client-connections.ts'
+import type { RateLimitCounts } from './limit/rate-limit.ts'
+import { RateLimiter } from './limit/rate-limiter.ts'
+import type { StoreState, StoreStats } from './limit/shared-store.ts'
+import type { ByteSocket, ReadOptions, SocketHandler } from './net/byte-socket.ts'
 import { acceptSocket, connectSocket, type Accepted } from './net/sockets.ts'
 import type { BreakerEvent, ServerEvent } from './observe/server-event.ts'
 import type { DesyncEvent, ExchangeIdentity, QuarantineEvent } from './observe/desync-event.ts'
@@ -66,6 +70,8 @@ export interface ProxyEvents {
   connection: [client: string]
   /** An upstream connection is out of step with us, or looks like it. It is not used again. */
   desync: [event: DesyncEvent]
+  /** The store of shared rate limits is used from now on, or is not. */
+  rateLimitStore: [event: RateLimitStoreEvent]
   /** The connections to a server are not reused from now on, or are again. */
   quarantine: [event: QuarantineEvent]
   /** The standing of an upstream server has changed. */
@@ -77,6 +83,15 @@ export interface ProxyEvents {
   /** Nothing is open any more. */
   close: []
 }
+
+export interface RateLimitStoreEvent {
+  readonly state: StoreState
+  /** Why it is not used; '' when it is. */
+  readonly reason: string
+}
+
+/** Rows of connections that are not accepted: there is no exchange that could end with them. */
+type TooManyConnections = 'ERR_EPROXY_CONNECTIONS_MAX' | 'ERR_EPROXY_CLIENT_CONNECTIONS_MAX'
 
 export interface CreateProxyOptions extends ProxyOptions {
   /** A pino logger or anything of its shape. Default: silent. */
@@ -107,6 +122,12 @@ export interface ProxyStats {
   readonly connectionsTotal: number
   readonly exchangesTotal: number
   readonly refusedTotal: number
+  /** Connections beyond limits.connections or connectionsPerClient. */
+  readonly connectionsRefusedTotal: number
+  /** Decisions by rate limit, outcome, and whether they were made from an account of this process or one that is shared. */
+  readonly rateLimits: Readonly<Record<string, RateLimitCounts>>
+  /** Of shared rate limits; undefined without any. */
+  readonly rateLimitStore: StoreStats | undefined
   readonly faultsTotal: number
   /** Signs that upstream connections were out of step, by kind. Servers have their own counts in `upstreams`. */
   readonly desync: DesyncCounts
@@ -138,6 +159,7 @@ interface Group {
 }
 
 type ListenerEnvironment = DownstreamEnvironment & {
+  readonly clients: ClientConnections
   readonly address: string
   policy: ListenerPolicy
   isDraining: boolean
@@ -165,7 +187,9 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   readonly #date: HttpDate
   readonly #refusals: LogBudget
   readonly #full: LogBudget
+  readonly #limiter: RateLimiter
   readonly #failures: LogBudget
+  readonly #slow: LogBudget
   readonly #desyncs: LogBudget
   readonly #hints: LogBudget
   readonly #standings: LogBudget
@@ -186,6 +210,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   #connectionsTotal = 0
   #exchangesTotal = 0
   #refusedTotal = 0
+  #connectionsRefusedTotal = 0
   #faultsTotal = 0
   #reloadsTotal = 0
   readonly #desyncCounts = zeroDesyncCounts()
@@ -198,6 +223,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   constructor({ logger = silentLogger, ...options }: CreateProxyOptions) {
     super()
     this.#config = resolveOptions(options, `eproxy-${randomBytes(4).toString('hex')}`)
+    checkPolicies(this.#config)
     const { limits, timeouts } = this.#config
     this.#logger = logger
     this.#wheel = new TimerWheel(systemClock, { onLag: (ms) => this.#onLag(ms), onFault: (error) => this.#onFault(error) })
@@ -216,6 +242,11 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     this.#refusals = new LogBudget(systemClock)
     this.#full = new LogBudget(systemClock)
     this.#failures = new LogBudget(systemClock)
+    this.#slow = new LogBudget(systemClock)
+    this.#limiter = new RateLimiter(systemClock, {
+      onStoreState: (state, reason) => this.#onStoreState(state, reason),
+      onFault: (error) => this.#onFault(error),
+    })
     this.#desyncs = new LogBudget(systemClock)
     this.#hints = new LogBudget(systemClock)
     this.#standings = new LogBudget(systemClock)
@@ -242,6 +273,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       connectionsTotal: this.#connectionsTotal,
       exchangesTotal: this.#exchangesTotal,
       refusedTotal: this.#refusedTotal,
+      connectionsRefusedTotal: this.#connectionsRefusedTotal,
       faultsTotal: this.#faultsTotal,
       desync: { ...this.#desyncCounts },
       counters: this.#counters.figures,
@@ -250,6 +282,8 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       deadlines: this.#wheel.size,
       parserSlots: this.#engine.slotsInUse,
       parserMemoryBytes: this.#engine.memoryBytes,
+      rateLimits: this.#limiter.stats.limits,
+      rateLimitStore: this.#limiter.stats.store,
       upstreams: Object.fromEntries([...this.#groups].flatMap(([name, { group }]) => prefixNames(name, group.stats))),
       groups: Object.fromEntries([...this.#groups].map(([name, { group }]) => [name, group.balanceStats])),
       reloadsTotal: this.#reloadsTotal,
@@ -330,6 +364,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     checkPolicies(config)
     this.#config = config
     if (this.#isStarted && this.#origin === undefined) this.#updateGroups(groups)
+    if (this.#isStarted && config.service !== undefined) this.#limiter.configure(config.service)
     for (const environment of this.#environments) environment.policy = this.#makePolicy(environment.address)
     this.#reloadsTotal++
   }
@@ -417,6 +452,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     }
     for (const group of this.#leaving) group.destroy()
     this.#origin?.destroy()
+    this.#limiter.close()
     this.#resolver.close()
     this.#wheel.stop()
     if (this.#connections.size === 0) this.emit('close')
@@ -428,6 +464,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     const { service, upstreams } = this.#config
     if (service !== undefined || upstreams.length > 0) {
       this.#isStarted = true
+      if (service !== undefined) this.#limiter.configure(service)
       return this.#updateGroups(planGroups(this.#config, upstreams))
     }
     const origin = (this.#origin ??= new EmbeddedOrigin())
@@ -515,7 +552,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     if (service === undefined) return makePlainPolicy(this.#config, this.#groups.get('')!.group, this.#engine)
     const listener = service.listeners.find((row) => row.address === address)
     const groups = new Map([...this.#groups].map(([name, { group }]) => [name, group]))
-    return makePolicy(this.#config, service, listener, groups, this.#engine)
+    return makePolicy(this.#config, service, listener, groups, this.#engine, this.#limiter)
   }
 
   #makeEnvironment(address: string): ListenerEnvironment {
@@ -527,6 +564,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       exchanges: new Spares(() => new Exchange(environment), sparesMax),
       requestBatch: this.#requestBatch,
       responseBatch: this.#responseBatch,
+      clients: new ClientConnections(),
       instance: this.#instance,
       // A plain field, not a getter: V8 keeps an object literal with an accessor as a hash table, and this one is read all the time.
       isDraining: false,
@@ -539,11 +577,15 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
         if (this.listenerCount('exchange') > 0) this.#tell(() => this.emit('exchange', exchange.summarize()))
       },
       onRefusal: (refusal) => this.#onRefusal(refusal),
+      onSlowClient: (slow) => this.#onSlowClient(slow),
       abandon: (client) => {
         for (const { group } of this.#groups.values()) group.abandon(client)
         for (const group of this.#leaving) group.abandon(client)
       },
-      onConnectionClosed: (connection) => this.#onConnectionClosed(connection),
+      onConnectionClosed: (connection) => {
+        environment.clients.remove(connection)
+        this.#onConnectionClosed(connection)
+      },
       guard: (connection, work) => {
         try {
           work()
@@ -558,29 +600,64 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
 
   #onConnection(accepted: Accepted, environment: ListenerEnvironment): void {
     systemClock.refresh()
-    if (this.#connections.size >= this.#config.limits.connections) return this.#refuseConnection(accepted)
+    const { listener } = environment.policy
+    if (this.#connections.size >= this.#config.limits.connections)
+      return this.#refuseConnection(accepted, 'ERR_EPROXY_CONNECTIONS_MAX', listener)
+    const perClient = listener?.connectionsPerClient ?? 0
+    let connection: DownstreamConnection | undefined
+    const socket = acceptSocket(accepted, this.#read, (opened) => {
+      if (perClient > 0 && !environment.clients.mayConnect(opened.remoteAddress, perClient)) return silentHandler
+      return (connection = new DownstreamConnection(opened, environment))
+    })
+    if (connection === undefined) return this.#turnAway(socket, 'ERR_EPROXY_CLIENT_CONNECTIONS_MAX', listener)
     this.#connectionsTotal++
     this.#counters.countConnection('client', 'accepted')
-    let connection: DownstreamConnection | undefined
-    acceptSocket(accepted, this.#read, (socket) => (connection = new DownstreamConnection(socket, environment)))
-    this.#connections.add(connection!)
+    if (perClient > 0) environment.clients.add(connection, socket.remoteAddress)
+    this.#connections.add(connection)
     this.#connectionsWatcher?.(this.#connections.size)
-    if (this.listenerCount('connection') > 0) this.#tell(() => this.emit('connection', connection!.socket.remote))
+    if (this.listenerCount('connection') > 0) this.#tell(() => this.emit('connection', socket.remote))
   }
 
-  /** One too many: told so, in one write, and closed. */
-  #refuseConnection(accepted: Accepted): void {
-    const text = encodeLocalResponse(
-      { status: 503, error: 'connection_limit_reached', details: 'too many connections', fields: 'Retry-After: 1\r\n' },
-      this.#date.now(),
-      true,
-      false,
+  #refuseConnection(accepted: Accepted, code: TooManyConnections, listener: ListenerOptions | undefined): void {
+    this.#turnAway(
+      acceptSocket(accepted, this.#read, () => silentHandler),
+      code,
+      listener,
     )
+  }
+
+  /** One too many: told so, in one write, unless that is not wanted, and closed. */
+  #turnAway(socket: ByteSocket, code: TooManyConnections, listener: ListenerOptions | undefined): void {
+    this.#connectionsRefusedTotal++
     this.#counters.countConnection('client', 'refused')
-    const socket = acceptSocket(accepted, this.#read, () => silentHandler)
-    socket.write(text)
+    const client = socket.remote
+    if (listener?.overload !== 'close') {
+      const { status, proxyStatus, doc } = errorTable[code]
+      const details = code === 'ERR_EPROXY_CONNECTIONS_MAX' ? 'too many connections' : doc
+      socket.write(
+        encodeLocalResponse({ status, error: proxyStatus, details, fields: 'Retry-After: 1\r\n' }, this.#date.now(), true, false),
+      )
+    }
     socket.destroy()
-    if (this.#full.take()) this.#logger.warn({ connections: this.#connections.size, untold: this.#full.untold }, 'connection limit reached')
+    const budget = this.#full
+    if (!budget.take()) return
+    const { untold } = budget
+    if (code === 'ERR_EPROXY_CONNECTIONS_MAX')
+      this.#logger.warn({ connections: this.#connections.size, untold }, 'connection limit reached')
+    else this.#logger.info({ client, limit: listener?.connectionsPerClient, untold }, 'too many connections of one client')
+  }
+
+  #onSlowClient({ id, client, code }: SlowClient): void {
+    if (!this.#slow.take()) return
+    const { untold } = this.#slow
+    this.#logger.info({ id, client, code, ...(untold > 0 && { untold }) }, 'slow client')
+  }
+
+  #onStoreState(state: StoreState, reason: string): void {
+    const { onError } = this.#config.service?.rateLimitStore ?? { onError: 'local' }
+    if (state === 'ready') this.#logger.info({ state }, 'rate limits are shared')
+    else this.#logger.warn({ state, reason, meanwhile: onError }, 'the store of shared rate limits is not used')
+    if (this.listenerCount('rateLimitStore') > 0) this.#tell(() => this.emit('rateLimitStore', { state, reason }))
   }
 
   #onConnectionClosed(connection: DownstreamConnection): void {

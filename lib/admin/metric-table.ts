@@ -77,7 +77,9 @@ export const metricTable = {
   eproxy_retries_total: { type: 'counter', labels: ['upstream', 'reason'], doc: 'attempts after the first; `stale`: a pooled connection was closed already, which says nothing about its server', read: ({ stats }) => readRetries(stats.total) },
   eproxy_retries_denied_total: { type: 'counter', labels: ['upstream'], doc: 'retries for which the budget of the group had no room', read: ({ stats }) => readGroups(stats.total, ({ retriesDeniedTotal }) => retriesDeniedTotal) },
   eproxy_mirror_copies_total: { type: 'counter', labels: ['upstream', 'result'], doc: 'copies of requests: `sent`, of these `failed`, and `dropped` before that', read: ({ stats }) => readCopies(stats.total) },
-  eproxy_ratelimit_total: { type: 'counter', labels: ['rule', 'decision', 'source'], doc: 'decisions about rates, by the limit and who made them', read: ({ stats }) => readTriples(stats.total.counters.rateLimits) },
+  eproxy_ratelimit_total: { type: 'counter', labels: ['rule', 'decision', 'source'], doc: 'decisions about rates, by the limit and who made them', read: ({ stats }) => readLimits(stats.total) },
+  eproxy_ratelimit_store_errors_total: { type: 'counter', labels: ['reason'], doc: 'questions to the shared store that had an error, or no answer in time', read: ({ stats }) => readStore(stats.total) },
+  eproxy_ratelimit_store_up: { type: 'gauge', labels: [], doc: '1 when the shared store is used, by one worker at least; none without a store', read: ({ stats }) => readStoreState(stats.total) },
   eproxy_bytes_total: { type: 'counter', labels: ['side', 'direction'], doc: 'octets of messages read (`in`) and written (`out`); of clients when their exchange ends', read: ({ stats }) => readPairs(stats.total.counters.bytes) },
   eproxy_connections_total: { type: 'counter', labels: ['side', 'result'], doc: 'connections accepted and refused, made and failed', read: ({ stats }) => readPairs(stats.total.counters.connections) },
   eproxy_connections_active: { type: 'gauge', labels: ['side'], doc: 'connections that are open', read: ({ stats }) => readActive(stats.total) },
@@ -168,6 +170,24 @@ function readCopies({ groups }: ProxyStats): Reading<number> {
       ([result, count]) => [[labelGroup(name), result], count] as const,
     )
   })
+}
+
+function readLimits({ rateLimits }: ProxyStats): Reading<number> {
+  return Object.entries(rateLimits).flatMap(([name, counts]) =>
+    readPairs({ ...counts }).map(([labels, count]) => [[name, ...labels], count] as const),
+  )
+}
+
+function readStore({ rateLimitStore: store }: ProxyStats): Reading<number> {
+  if (store === undefined) return []
+  return [
+    [['error'], store.errorsTotal],
+    [['late'], store.lateTotal],
+  ]
+}
+
+function readStoreState({ rateLimitStore: store }: ProxyStats): Reading<number> {
+  return store === undefined ? [] : one(Number(store.state.split(' | ').includes('ready')))
 }
 
 function readServers(stats: ProxyStats, read: (server: UpstreamStats) => number): Reading<number> {

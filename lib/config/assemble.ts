@@ -96,6 +96,7 @@ function assembleListener(row: CompleteListener): ListenerOptions {
     routes: row.routes,
     rateLimits: row.rateLimits,
     connectionsPerClient: row.connectionsPerClient,
+    overload: row.overload,
     requestBodyBytes: row.requestBodyBytes,
   })
 }
@@ -184,6 +185,7 @@ function assembleRateLimit(row: CompleteRateLimit): RateLimitOptions {
     key: row.key,
     ipv6Prefix: row.ipv6Prefix,
     shared: row.shared,
+    announce: row.announce,
   })
 }
 

@@ -179,6 +179,10 @@ const listener = z.strictObject({
     { min: 0, max: countMax },
     'connections of one client address at a time, 0 = no limit; raw: 0, edge: 100',
   ).exactOptional(),
+  overload: z
+    .enum(['answer', 'close'])
+    .describe('what a connection beyond a limit of connections gets: answer (503 or 429), or close: nothing')
+    .exactOptional(),
   requestBodyBytes: requestBodyBytes.describe('largest request body, 0 = no limit; 413; raw: 0, edge: 100m').exactOptional(),
 })
 
@@ -505,6 +509,7 @@ const rateLimitFields = z.strictObject({
   key: rateLimitKey.prefault('client'),
   ipv6Prefix: quantity('count', { min: 1, max: 128 }, 'addresses of IPv6 count by this prefix').prefault(64),
   shared: z.boolean().describe('counted across machines, in rateLimitStore; true by default when there is one').exactOptional(),
+  announce: z.boolean().describe('RateLimit fields in responses to requests that are let through, too').exactOptional(),
 })
 
 const ratePattern = /^[0-9]+\/(?:ms|[smhd]|[0-9][0-9a-z]*)$/

@@ -1,4 +1,5 @@
 /** What an exchange is given, and what it reports to. */
+import type { ExchangeErrorCode } from '../core/errors.ts'
 import type { TimerWheel } from '../core/timers.ts'
 import type { Counters } from '../observe/counters.ts'
 import type { ExchangeSummary } from '../observe/exchange-summary.ts'
@@ -23,6 +24,8 @@ export interface ExchangeEnvironment {
   onExchangeEnd(exchange: EndedExchange): void
   /** A message broke a rule. `offset` is in bytes from the start of the message. */
   onRefusal(refusal: Refusal): void
+  /** A client did not keep to a deadline. */
+  onSlowClient(slow: SlowClient): void
 }
 
 export interface EndedExchange {
@@ -39,4 +42,10 @@ export interface Refusal {
   readonly rule: string
   readonly section: string
   readonly offset: number
+}
+
+export interface SlowClient {
+  readonly id: string
+  readonly client: string
+  readonly code: ExchangeErrorCode
 }

@@ -9,6 +9,7 @@ import { contradiction } from '../core/assert.ts'
 import { errorTable, type ExchangeErrorCode, type ProxyError } from '../core/errors.ts'
 import type { ProxyConfig } from '../core/options.ts'
 import { Deadline, type DeadlineOwner } from '../core/timers.ts'
+import type { RequestLimits } from '../limit/request-limits.ts'
 import { HoldReason } from '../net/hold.ts'
 import { noRoute, type Counters } from '../observe/counters.ts'
 import type { ExchangeSummary } from '../observe/exchange-summary.ts'
@@ -311,8 +312,9 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#isLast = !this.#persists
     this.#nominated = head.connection.nominated
     this.#awaitsContinue = head.expectsContinue
-    const { access, rewrite } = route
+    const { access, limits, rewrite } = route
     if (access !== null && !access.admits(this.#client.socket.remoteAddress)) return this.#fail('ERR_EPROXY_ACCESS_DENIED')
+    if (limits !== null && !limits.take(this.#client.socket.remoteAddress, head, wheel.clock.now())) return this.#answerLimited(limits)
     refuseLoop(head, config.via)
     const maxForwards = readMaxForwards(head)
     if (maxForwards === 0) return this.#answerLast()
@@ -408,6 +410,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
 
   /** The client did not keep to a deadline. */
   onClientTimeout(code: ExchangeErrorCode): void {
+    this.#environment.onSlowClient({ id: this.#requestId(), client: this.#client.socket.remote, code })
     this.#fail(code)
   }
 
@@ -864,6 +867,14 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       { status, error: row.proxyStatus, details: row.side === 'client' || this.#rule !== '' ? details || row.doc : row.doc, fields },
       row.side === 'client' || code === 'ERR_EPROXY_INTERNAL',
     )
+  }
+
+  /** The client may go on with its connection: closing it would cost both sides more than the next refusal. */
+  #answerLimited(limits: RequestLimits): void {
+    const { code, fields } = limits.describeRefusal()
+    const { status, proxyStatus, doc } = errorTable[code]
+    this.#note(code)
+    this.#answerWith({ status, error: proxyStatus, details: doc, fields }, false)
   }
 
   /** RFC 9110 section 7.6.2: Max-Forwards has run out, this proxy is the final recipient. */

@@ -7,6 +7,12 @@ import type { RequestHead } from '../../native-free-parser/index.ts'
 import type { KeyHasher } from './key-hasher.ts'
 import type { RateLimit } from './rate-limit.ts'
 
+export interface LimitRefusal {
+  readonly code: 'ERR_EPROXY_RATE_LIMITED' | 'ERR_EPROXY_RATE_LIMIT_STORE'
+  /** Lines for the response. */
+  readonly fields: string
+}
+
 export class RequestLimits {
   readonly #limits: readonly RateLimit[]
   readonly #hasher: KeyHasher
@@ -15,7 +21,7 @@ export class RequestLimits {
   readonly #announced: readonly RateLimit[]
   readonly #policies: string
   /** The one that refused the last request. */
-  refusedBy: RateLimit | undefined
+  #refusedBy: RateLimit | undefined
 
   constructor(limits: readonly RateLimit[], route: string, hasher: KeyHasher) {
     this.#limits = limits
@@ -30,7 +36,7 @@ export class RequestLimits {
     const limits = this.#limits
     for (let i = 0; i < limits.length; i++) {
       if (this.#takeFrom(limits[i]!, clientAddress, head, nowMs)) continue
-      this.refusedBy = limits[i]!
+      this.#refusedBy = limits[i]!
       for (let before = 0; before < i; before++) this.#giveBack(limits[before]!, clientAddress, head)
       return false
     }
@@ -43,12 +49,13 @@ export class RequestLimits {
     return `RateLimit-Policy: ${this.#policies}\r\nRateLimit: ${this.#announced.map(formatState).join(', ')}\r\n`
   }
 
-  /** Lines for the response to a request that was refused. */
-  get refusalFields(): string {
-    const limit = this.refusedBy!
+  /** Of the last request, which was refused. */
+  describeRefusal(): LimitRefusal {
+    const limit = this.#refusedBy!
     const retryAfter = `Retry-After: ${Math.max(1, Math.ceil(limit.retryAfterMs / 1_000))}\r\n`
-    if (limit.wasUnreachable) return retryAfter
-    return `${retryAfter}RateLimit-Policy: ${formatPolicy(limit)}\r\nRateLimit: ${formatRefusal(limit)}\r\n`
+    if (limit.wasUnreachable) return { code: 'ERR_EPROXY_RATE_LIMIT_STORE', fields: retryAfter }
+    const fields = `${retryAfter}RateLimit-Policy: ${formatPolicy(limit)}\r\nRateLimit: ${formatRefusal(limit)}\r\n`
+    return { code: 'ERR_EPROXY_RATE_LIMITED', fields }
   }
 
   #takeFrom(limit: RateLimit, clientAddress: string, head: RequestHead, nowMs: number): boolean {

@@ -21,10 +21,6 @@ export type Side = 'client' | 'upstream'
 export type Direction = 'in' | 'out'
 type Counts = Readonly<Record<string, number>>
 
-/** Who made the decision about a rate: this process, or the store that is shared with others. */
-export type RateLimitSource = 'local' | 'shared'
-export type RateLimitDecision = 'allowed' | 'limited' | 'unreachable'
-
 export interface CounterFigures {
   /** By route and class of the status. */
   readonly requests: Readonly<Record<string, Counts>>
@@ -43,8 +39,6 @@ export interface CounterFigures {
   readonly response: DurationFigures
   /** How late the event loop was for its ticks. */
   readonly loopLag: DurationFigures
-  /** By rule, decision and source. */
-  readonly rateLimits: Readonly<Record<string, Readonly<Record<string, Counts>>>>
 }
 
 export const noFigures: CounterFigures = Object.freeze({
@@ -59,10 +53,8 @@ export const noFigures: CounterFigures = Object.freeze({
   upstream: noDurations,
   response: noDurations,
   loopLag: noDurations,
-  rateLimits: {},
 })
 
-/** Of an exchange that has ended: what an ExchangeSummary says, without the text. */
 export class Counters {
   readonly #routes = new Map<string, RouteCounters>()
   #endedWell = 0
@@ -70,7 +62,6 @@ export class Counters {
   readonly #errors = new Map<string, number>()
   readonly #violations = new Map<string, Map<string, number>>()
   readonly #connections = { client: new Map<string, number>(), upstream: new Map<string, number>() }
-  readonly #rateLimits = new Map<string, Map<string, number>>()
   readonly #total = new DurationHistogram()
   readonly #head = new DurationHistogram()
   readonly #upstream = new DurationHistogram()
@@ -124,10 +115,6 @@ export class Counters {
     addOne(this.#connections[side], result)
   }
 
-  countRateLimit(rule: string, decision: RateLimitDecision, source: RateLimitSource): void {
-    addOne(innerOf(this.#rateLimits, rule), `${decision} ${source}`)
-  }
-
   get figures(): CounterFigures {
     const terminations = this.#endedWell === 0 ? [] : [['--', this.#endedWell] as const]
     return {
@@ -148,7 +135,6 @@ export class Counters {
       upstream: this.#upstream.figures,
       response: this.#response.figures,
       loopLag: this.loopLag.figures,
-      rateLimits: splitPairs(this.#rateLimits),
     }
   }
 }

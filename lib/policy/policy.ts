@@ -14,6 +14,7 @@ import { ProxyError } from '../core/errors.ts'
 import { mergeConfig, type Limits, type ProxyConfig } from '../core/options.ts'
 import type { GroupOptions, ListenerOptions, RouteOptions, ServiceOptions } from '../core/service-options.ts'
 import { Spares } from '../core/spares.ts'
+import { checkRateLimits, type RateLimiter } from '../limit/rate-limiter.ts'
 import { AccessList } from '../route/access.ts'
 import { RedirectTemplate } from '../route/redirect.ts'
 import { PathRewrite } from '../route/rewrite.ts'
@@ -37,7 +38,7 @@ export const sparesMax = 1_024
 
 /** One group of servers, and every request goes there. */
 export function makePlainPolicy(config: ProxyConfig, group: UpstreamGroup, engine: ParserEngine): ListenerPolicy {
-  const route = makePlainRoute(config, group)
+  const route = makePlainRoute(config, group, null)
   return { config, listener: undefined, parsers: makeRequestParsers(engine, config.limits), routeFor: () => route }
 }
 
@@ -48,14 +49,19 @@ export function makePolicy(
   listener: ListenerOptions | undefined,
   groups: ReadonlyMap<string, UpstreamGroup>,
   engine: ParserEngine,
+  limiter: RateLimiter,
 ): ListenerPolicy {
   const own = listener === undefined ? config : mergeConfig(config, listener)
   const chosen = listener?.routes
+  const limitNames = listener?.rateLimits ?? []
+  const limitsOf = ({ name, rateLimits }: RouteOptions): Route['limits'] => limiter.bind([...limitNames, ...rateLimits], name)
   const routes = service.routes
     .filter(({ name }) => chosen === undefined || chosen.includes(name))
-    .map((row) => ({ name: row.name, match: row.match, route: makeRoute(row, own, service, groups) }))
+    .map((row) => ({ name: row.name, match: row.match, route: makeRoute(row, own, service, groups, limitsOf(row)) }))
   const router = new Router(routes)
-  const fallback = routes.length === 0 && groups.size === 1 ? toOnlyGroup(own, service, groups) : makePlainRoute(own, undefined)
+  const limits = limiter.bind(limitNames, '')
+  const fallback =
+    routes.length === 0 && groups.size === 1 ? toOnlyGroup(own, service, groups, limits) : makePlainRoute(own, undefined, limits)
   return {
     config: own,
     listener,
@@ -69,6 +75,7 @@ export function checkPolicies(config: ProxyConfig): void {
   const { service } = config
   if (service === undefined) return
   for (const listener of service.listeners) mergeConfig(config, listener)
+  checkRateLimits(service)
   void new Router(service.routes.map(({ name, match }) => ({ name, match, route: name })))
   for (const route of service.routes) {
     const { name, action, timeouts, retry, mirror } = route
@@ -87,6 +94,7 @@ function makeRoute(
   config: ProxyConfig,
   { groups: groupOptions }: ServiceOptions,
   groups: ReadonlyMap<string, UpstreamGroup>,
+  limits: Route['limits'],
 ): Route {
   const { name, action, timeouts, retry, mirror } = options
   const isProxied = action.kind === 'proxy'
@@ -97,6 +105,7 @@ function makeRoute(
     group: isProxied ? groups.get(action.group)! : undefined,
     retry: retry === undefined ? plainRetry(own.pool.attempts) : makeRetry(retry),
     mirror: mirror === undefined || mirror.share <= 0 ? undefined : { group: groups.get(mirror.group)!, share: mirror.share },
+    limits,
     ...makeActions(options),
   })
 }
@@ -145,7 +154,7 @@ function makeAnswer(action: RouteOptions['action']): Route['answer'] {
 }
 
 /** To the only group, or to none: what no route matches. */
-function makePlainRoute(config: ProxyConfig, group: UpstreamGroup | undefined): Route {
+function makePlainRoute(config: ProxyConfig, group: UpstreamGroup | undefined, limits: Route['limits']): Route {
   return Object.freeze({
     name: '',
     config,
@@ -153,14 +162,20 @@ function makePlainRoute(config: ProxyConfig, group: UpstreamGroup | undefined): 
     retry: plainRetry(config.pool.attempts),
     mirror: undefined,
     access: null,
+    limits,
     rewrite: null,
     answer: undefined,
   })
 }
 
-function toOnlyGroup(config: ProxyConfig, { groups: options }: ServiceOptions, groups: ReadonlyMap<string, UpstreamGroup>): Route {
+function toOnlyGroup(
+  config: ProxyConfig,
+  { groups: options }: ServiceOptions,
+  groups: ReadonlyMap<string, UpstreamGroup>,
+  limits: Route['limits'],
+): Route {
   const [[name, group]] = [...groups] as [[string, UpstreamGroup]]
-  return makePlainRoute(forGroup(config, options[name]!), group)
+  return makePlainRoute(forGroup(config, options[name]!), group, limits)
 }
 
 function refuseUse(): never {

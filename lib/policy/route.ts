@@ -1,6 +1,7 @@
 /** What is to be done with a request once its head is known: one object for each route, made when the configuration is read and never changed. */
 import type { RequestHead } from '../../native-free-parser/index.ts'
 import type { ProxyConfig } from '../core/options.ts'
+import type { RequestLimits } from '../limit/request-limits.ts'
 import type { AccessList } from '../route/access.ts'
 import type { PathRewrite } from '../route/rewrite.ts'
 import type { UpstreamGroup } from '../upstream/group.ts'
@@ -14,6 +15,8 @@ export interface Route {
   readonly config: ProxyConfig
   /** Null: for everybody. */
   readonly access: AccessList | null
+  /** Null: as many requests as come. */
+  readonly limits: RequestLimits | null
   /** Undefined: the request is answered here, by `answer`. */
   readonly group: UpstreamGroup | undefined
   readonly retry: RetryPolicy

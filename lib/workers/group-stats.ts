@@ -33,6 +33,7 @@ export const noStats: ProxyStats = Object.freeze({
   connectionsTotal: 0,
   exchangesTotal: 0,
   refusedTotal: 0,
+  connectionsRefusedTotal: 0,
   faultsTotal: 0,
   desync: Object.freeze(zeroDesyncCounts()),
   counters: noFigures,
@@ -41,6 +42,8 @@ export const noStats: ProxyStats = Object.freeze({
   deadlines: 0,
   parserSlots: 0,
   parserMemoryBytes: 0,
+  rateLimits: Object.freeze({}),
+  rateLimitStore: undefined,
   upstreams: Object.freeze({}),
   groups: Object.freeze({}),
   reloadsTotal: 0,
@@ -59,12 +62,14 @@ export function sumWith(departed: ProxyStats, parts: readonly ProxyStats[]): Pro
   ])
 }
 
+/** Counters that are not told by their names. */
+const countersBeside: ReadonlySet<string> = new Set(['desync', 'counters', 'rateLimits'])
 /** Embedded origins have a new name in each process. */
 const namesMax = 1_000
 
 /** Of a worker that has ended only what it has counted remains. */
 export function addCounters(sum: ProxyStats, ended: ProxyStats): ProxyStats {
-  const counters = Object.entries(ended).filter(([name]) => name.endsWith('Total') || name === 'desync' || name === 'counters')
+  const counters = Object.entries(ended).filter(([name]) => name.endsWith('Total') || countersBeside.has(name))
   const upstreams = totalsOf(ended.upstreams, sum.upstreams)
   return addFigures(sum, {
     ...Object.fromEntries(counters),

@@ -8,7 +8,7 @@ import type { ExchangeSummary } from '../observe/exchange-summary.ts'
 import type { LiveEvent, LiveEventKind } from '../observe/live-event.ts'
 import { LogBudget } from '../observe/log-budget.ts'
 import type { BreakerEvent, ServerEvent } from '../observe/server-event.ts'
-import type { Proxy } from '../proxy.ts'
+import type { Proxy, RateLimitStoreEvent } from '../proxy.ts'
 
 /** A target may be as long as a request line; nobody reads that much. */
 const textMax = 200
@@ -34,6 +34,7 @@ export class LiveFeed {
     this.#proxy.on('quarantine', this.#onQuarantine)
     this.#proxy.on('server', this.#onServer)
     this.#proxy.on('breaker', this.#onBreaker)
+    this.#proxy.on('rateLimitStore', this.#onStore)
   }
 
   leave(): void {
@@ -44,6 +45,7 @@ export class LiveFeed {
     this.#proxy.off('quarantine', this.#onQuarantine)
     this.#proxy.off('server', this.#onServer)
     this.#proxy.off('breaker', this.#onBreaker)
+    this.#proxy.off('rateLimitStore', this.#onStore)
   }
 
   readonly #onFailure = (summary: ExchangeSummary): void => {
@@ -88,6 +90,10 @@ export class LiveFeed {
   readonly #onBreaker = ({ group, limit, state }: BreakerEvent): void => {
     if (!this.#budget.take()) return
     this.#tell('server', `the circuit breaker of group ${group} ${state} (${limit})`, { group, limit, state })
+  }
+
+  readonly #onStore = ({ state, reason }: RateLimitStoreEvent): void => {
+    this.#tell('store', `the store of shared rate limits is ${state}${reason === '' ? '' : `: ${reason}`}`, { state, reason })
   }
 
   #tell(kind: LiveEventKind, text: string, fields: LiveEvent['fields']): void {

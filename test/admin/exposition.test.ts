@@ -9,10 +9,13 @@ import { noStats } from '../../lib/workers/group-stats.ts'
 import { isMissing, runCommand } from '../support/program.ts'
 import { unusedServer } from '../support/server-stats.ts'
 
+const rateLimits = {
+  'per-client': { allowed: { local: 4, shared: 0 }, limited: { local: 0, shared: 1 }, unreachable: { local: 0, shared: 0 } },
+}
 const server = { ...unusedServer, idle: 1, busy: 2, connecting: 0, waiting: 3, isQuarantined: false, desync: zeroDesyncCounts() }
 
 function sourceOf(counters: Counters, more: Partial<MetricSource> = {}): MetricSource {
-  const total = { ...noStats, counters: counters.figures, upstreams: { 'shop/10.0.0.1:80': server } }
+  const total = { ...noStats, counters: counters.figures, rateLimits, upstreams: { 'shop/10.0.0.1:80': server } }
   return {
     stats: { total, workers: [], crashesTotal: 0, reloadsTotal: 0 },
     version: '1.2.3',
@@ -29,7 +32,6 @@ function countSomething(): Counters {
   counters.countExchange(counters.route('shop'), 200, '--', '', 10, 20, 1, 2, 3, 6)
   counters.countExchange(counters.route('evil "route"\\\n} 1'), 504, 'sH', 'ERR_EPROXY_RESPONSE_HEAD_TIMEOUT', 10, 20, 1, 2, -1, 70_000)
   counters.countViolation('H1-HOST-MISSING', 'client', 'reject')
-  counters.countRateLimit('per-client', 'limited', 'shared')
   counters.countConnection('client', 'accepted')
   counters.loopLag.count(3)
   return counters

@@ -131,13 +131,13 @@ test('clientWriteIdle: a client that does not read its response is reset, and th
 })
 
 test('clientWriteIdle: a client that reads slowly gets all of it', async (t) => {
-  const bytes = 8 * megabyte
+  const bytes = 16 * megabyte
   const origin = await ScriptedOrigin.start(t, sending(bytes))
-  const proxy = await ProxyUnderTest.start(t, { upstreams: [origin.address], timeouts: { clientWriteIdle: 400 } })
+  const proxy = await ProxyUnderTest.start(t, { upstreams: [origin.address], timeouts: { clientWriteIdle: 1_000 } })
   const client = await proxy.client()
   client.send(get())
   await client.until('\r\n\r\n')
-  // A little at a time, for several times as long as a client may stand still.
+  // A little at a time, for longer as a client may stand still.
   client.socket.on('data', () => client.pause())
   const read = setInterval(() => client.resume(), 10)
   t.after(() => clearInterval(read))

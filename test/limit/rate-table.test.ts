@@ -75,7 +75,7 @@ test('whatever comes, a key that was given a slot is found there, and no two key
         // Either what was there, or nothing: forgotten.
         assert(tat === 0 || tat === last.get(`${high} ${low}`))
         table.tats[slot] = Math.max(tat, now) + cost
-        last.set(`${high} ${low}`, table.tats[slot])
+        last.set(`${high} ${low}`, Math.max(tat, now) + cost)
       }
     }),
   )

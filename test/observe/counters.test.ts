@@ -40,9 +40,7 @@ test('what is rare counts by its names', () => {
   counters.countViolation('H1-HOST-MISSING', 'client', 'reject')
   counters.countViolation('H1-HOST-MISSING', 'upstream', 'warn')
   counters.countConnection('client', 'accepted')
-  counters.countRateLimit('per-client', 'limited', 'local')
-  const { violations, connections, rateLimits } = counters.figures
+  const { violations, connections } = counters.figures
   assert.deepEqual(violations, { 'H1-HOST-MISSING': { client: { reject: 2 }, upstream: { warn: 1 } } })
   assert.deepEqual(connections, { client: { accepted: 1 }, upstream: {} })
-  assert.deepEqual(rateLimits, { 'per-client': { limited: { local: 1 } } })
 })

@@ -178,6 +178,7 @@ export class HostileRun {
       httpDate: () => 'Sun, 06 Nov 1994 08:49:37 GMT',
       onExchangeEnd: (exchange) => this.#judge(exchange.summarize()),
       onRefusal: () => {},
+      onSlowClient: () => {},
       abandon: (client) => this.#upstreams.abandon(client),
       onConnectionClosed: () => {},
       guard: (_connection, work) => work(),

@@ -379,6 +379,7 @@ export class Simulation {
       httpDate: () => 'Sun, 06 Nov 1994 08:49:37 GMT',
       onExchangeEnd: (exchange) => void this.summaries.push(exchange.summarize()),
       onRefusal: () => {},
+      onSlowClient: () => {},
       abandon: (client) => this.#upstreams.abandon(client),
       onConnectionClosed: () => void this.#closed++,
       guard: (_connection, work) => work(),

@@ -21,6 +21,9 @@ function makeStats(more: Partial<ProxyStats> = {}): ProxyStats {
   return {
     connections: 0,
     connectionsTotal: 10,
+    connectionsRefusedTotal: 0,
+    rateLimits: {},
+    rateLimitStore: undefined,
     reloadsTotal: 0,
     exchangesTotal: 10,
     refusedTotal: 0,

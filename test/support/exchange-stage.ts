@@ -54,6 +54,7 @@ export class ExchangeStage {
       httpDate: () => 'Sun, 06 Nov 1994 08:49:37 GMT',
       onExchangeEnd: (exchange) => void this.summaries.push(exchange.summarize()),
       onRefusal: () => {},
+      onSlowClient: () => {},
       abandon: (client) => this.group.abandon(client),
       onConnectionClosed: () => {},
       guard: (_connection, work) => work(),
