@@ -8,6 +8,12 @@ import { signatureOf } from './runner.ts'
 
 /** The slowest runs take a second on a slow machine; loading the modules takes some. */
 const silenceMsMax = 30_000
+/**
+ * A thread that the machine had no time for has not hung: of its silence it must have had this share of a processor. One that waits for what does
+ * not come uses none, and is given up after so many times as long.
+ */
+const busyShareMin = 1 / 3
+const idleFactor = 10
 const watchMs = 500
 /** A thread that runs out of this is ended by Node, and the process stays. */
 const heapMegabytesMax = 1_024
@@ -125,7 +131,7 @@ class Thread {
 
   perform(assignment: Assignment): Promise<End> {
     const worker = this.#worker
-    const { observer, silenceMsMax: silenceMs = silenceMsMax } = this.#options
+    const { observer, jobs, silenceMsMax: silenceMs = silenceMsMax } = this.#options
     const begun = performance.now()
     let last: Standing = { runs: 0, ms: 0, corpusSize: 0, findings: 0, coverage: noCoverage }
     return new Promise((resolve) => {
@@ -159,16 +165,29 @@ class Thread {
       const onError = (error: Error): void => die('Death', `the thread died of this input: ${error.message}`, error.stack ?? '')
       let beat = this.#blackboard.beat
       let beatAt = begun
+      let beatCpuMs = processorMs()
       const watch = setInterval(() => {
         const now = performance.now()
         if (this.#blackboard.beat !== beat) {
           beat = this.#blackboard.beat
           beatAt = now
-        } else if (now - beatAt > silenceMs) die('Hang', `no end within ${Math.round(silenceMs / 1_000)} s`, '')
+          beatCpuMs = processorMs()
+          return
+        }
+        const silentMs = now - beatAt
+        const hadTime = (processorMs() - beatCpuMs) / jobs > silenceMs * busyShareMin
+        if ((silentMs > silenceMs && hadTime) || silentMs > silenceMs * idleFactor)
+          die('Hang', `no end within ${Math.round(silenceMs / 1_000)} s`, '')
       }, watchMs)
       worker.on('message', onMessage)
       worker.on('error', onError)
       worker.postMessage(assignment)
     })
   }
+}
+
+/** What all threads of this process have used. */
+function processorMs(): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1_000
 }

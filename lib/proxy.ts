@@ -218,6 +218,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   /** Prefix of request ids. */
   readonly #instance = `${randomBytes(3).toString('hex')}-`
   #connectionsWatcher: ((connections: number) => void) | undefined
+  #summarizesFields = false
 
   /** Throws ProxyError ERR_EPROXY_OPTION. */
   constructor({ logger = silentLogger, ...options }: CreateProxyOptions) {
@@ -337,6 +338,11 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   /** Tells how many client connections there are, after each that comes or goes. One watcher at a time. */
   watchConnections(watcher: (connections: number) => void): void {
     this.#connectionsWatcher = watcher
+  }
+
+  /** From now on summaries have `referer` and `userAgent`, which cost a search in the head. */
+  summarizeFields(): void {
+    this.#summarizesFields = true
   }
 
   /**
@@ -574,7 +580,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
         this.#exchangesTotal++
         exchange.countInto(this.#counters)
         if (exchange.hasFailed && this.listenerCount('failure') > 0) this.#tell(() => this.emit('failure', exchange.summarize()))
-        if (this.listenerCount('exchange') > 0) this.#tell(() => this.emit('exchange', exchange.summarize()))
+        if (this.listenerCount('exchange') > 0) this.#tell(() => this.emit('exchange', exchange.summarize(this.#summarizesFields)))
       },
       onRefusal: (refusal) => this.#onRefusal(refusal),
       onSlowClient: (slow) => this.#onSlowClient(slow),

@@ -16,6 +16,7 @@ import { ProcessSet } from '../process-set.ts'
 import { renderChart } from './chart.ts'
 import { roundSeconds, runWorkload } from './closed-loop.ts'
 import { ComparedBuilds, renderComparison } from './compare.ts'
+import { configuredEntries, runConfigured } from './configured.ts'
 import { dripSeconds, runDrips } from './drip.ts'
 import { idleSeconds, runIdleConnections } from './idle.ts'
 import { largeBodiesSeconds, runLargeBodies } from './large-bodies.ts'
@@ -27,6 +28,7 @@ import { publish, renderJson } from './publish.ts'
 import {
   renderAccessLog,
   renderChecks,
+  renderConfigured,
   renderDrips,
   renderIdle,
   renderLargeBodies,
@@ -125,6 +127,7 @@ async function runBench(
     settings: { rounds, seconds, warmupSeconds, accessLog },
     workloads: [],
     accessLog: null,
+    configured: null,
     openLoop: null,
     drips: [],
     idle: [],
@@ -182,6 +185,7 @@ function reportAgain(options: BenchOptions, path: string): number {
   print(`measured ${result.at} on ${result.machine}, node ${result.node}`)
   for (const workload of result.workloads) print(`\n${renderWorkload(workload)}`)
   if (result.accessLog !== null) print(`\n${renderAccessLog(result.accessLog)}`)
+  if (result.configured !== null) print(`\n${renderConfigured(result.configured)}`)
   if (result.openLoop !== null) print(`\n${renderOpenLoop(result.openLoop)}`)
   if (result.drips.length > 0) print(`\n${renderDrips(result.drips)}`)
   if (result.idle.length > 0) print(`\n${renderIdle(result.idle)}`)
@@ -223,6 +227,16 @@ function planPart(name: PartName, options: BenchOptions, peers: readonly Peer[],
         execute: async (run, result) => {
           result.accessLog = await runWorkload(run, smallGet, both)
           return renderAccessLog(result.accessLog)
+        },
+      }
+    }
+    case 'configured': {
+      const all = configuredEntries(peers[0]!)
+      return {
+        seconds: all.length * loadSeconds,
+        execute: async (run, result) => {
+          result.configured = await runConfigured(run, smallGet, all)
+          return renderConfigured(result.configured)
         },
       }
     }
@@ -358,9 +372,11 @@ function problemsOf(result: BenchResult): readonly string[] {
     ...errors(part, runs),
   ]
   const logged: readonly PeerRun<Round>[] = result.accessLog?.runs ?? []
+  const configured: readonly PeerRun<Round>[] = result.configured?.runs ?? []
   return [
     ...result.workloads.flatMap(({ name, runs }) => both(name, runs)),
     ...both('access-log', logged),
+    ...both('configured', configured),
     ...both('open-loop', [...(result.openLoop?.own ?? []), ...(result.openLoop?.same ?? [])]),
     ...result.drips.flatMap(({ runs }) => both('drip', runs)),
     ...failures('idle', result.idle),

@@ -10,6 +10,7 @@ import { workloadTable, type Workload } from './workloads.ts'
 // oxfmt-ignore
 export const partTable = [
   { name: 'access-log', doc: 'small GET, access log off and on', kinds: ['subject', 'native', 'node'] },
+  { name: 'configured', doc: 'small GET, eproxy as it comes and with everything configured', kinds: ['subject'] },
   { name: 'open-loop', doc: 'latency at a fixed rate, no coordinated omission', kinds: ['subject', 'native'] },
   { name: 'drip', doc: 'CPU for a byte that comes alone', kinds: ['subject', 'native', 'floor'] },
   { name: 'idle', doc: 'memory of 8000 connections that say nothing', kinds: ['subject', 'native', 'node', 'floor'] },

@@ -47,7 +47,7 @@ const nodeVersionText = `node ${process.version}`
 const helpTexts = new Map<string, string>()
 
 export const peerTable: readonly Peer[] = [
-  eproxyPeer('eproxy', cliPath),
+  eproxyPeer('eproxy'),
   {
     name: 'nginx',
     kind: 'native',
@@ -88,7 +88,7 @@ export const peerTable: readonly Peer[] = [
 ]
 
 /** eproxy from any build of it: the one that this bench belongs to, or that of another commit. */
-export function eproxyPeer(name: string, path: string, version = ''): Peer {
+export function eproxyPeer(name: string, path = cliPath, version = ''): Peer {
   return {
     name,
     kind: 'subject',
@@ -111,6 +111,11 @@ export function eproxyPeer(name: string, path: string, version = ''): Peer {
       withChannel: false,
     }),
   }
+}
+
+/** The command of this build, with these arguments. */
+export function eproxyCommand(args: readonly string[]): CommandLine {
+  return { command: process.execPath, args: [cliPath, ...args], withChannel: false }
 }
 
 /** Commits before and after a flag can be compared with each other. */

@@ -73,6 +73,16 @@ export function renderAccessLog({ doc, runs }: WorkloadRuns): string {
   return joinLines(`access-log: ${doc}`, renderTable(rows), renderNotes(runs))
 }
 
+/** The first run is what the others are compared with. */
+export function renderConfigured(workload: WorkloadRuns): string {
+  const [bare, ...others] = workload.runs
+  const finished = others.filter((run) => bare !== undefined && isFinished(bare) && isFinished(run))
+  const ratios = finished.map(
+    (run) => `CPU of ${run.name} to ${bare!.name}: ${renderSpread(ratioOf(run.rounds, bare!.rounds, 'cpuMicrosPerRequest'), 1, 2)}`,
+  )
+  return joinLines(renderWorkload(workload), ...ratios)
+}
+
 export function renderOpenLoop({ saturation, own, same, sameRate, tooSlow }: OpenLoopRuns): string {
   return joinLines(
     'open-loop: small GET at a fixed rate; latency from when a request was due (no coordinated omission); 64 connections',

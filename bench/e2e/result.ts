@@ -22,6 +22,7 @@ export interface BenchResult {
   readonly settings: { readonly rounds: number; readonly seconds: number; readonly warmupSeconds: number; readonly accessLog: string }
   readonly workloads: WorkloadRuns[]
   accessLog: WorkloadRuns | null
+  configured: WorkloadRuns | null
   openLoop: OpenLoopRuns | null
   drips: readonly DripRuns[]
   idle: readonly PeerRun<IdleSample>[]
@@ -33,7 +34,8 @@ export interface BenchResult {
 export const resultFormat = 'eproxy-bench-1'
 
 export function readResult(path: string): BenchResult {
-  const result = JSON.parse(readFileSync(path, 'utf8')) as BenchResult
+  // A part that was not there yet was not measured.
+  const result = { configured: null, ...(JSON.parse(readFileSync(path, 'utf8')) as Omit<BenchResult, 'configured'>) }
   if (result.format !== resultFormat) throw new Error(`${path} is not a result of this bench`)
   return result
 }

@@ -33,6 +33,7 @@ const targetTable = {
   /** A byte by what it costs to take it from one socket of node and give it to another. */
   dripRatio: 2,
   logMicros: 2,
+  configuredRatio: 1.1,
   startMs: 200,
 } as const
 
@@ -46,6 +47,7 @@ export function checkTargets(result: BenchResult): readonly Check[] {
     ...checkLargeBodies(result),
     ...checkDrips(result.drips),
     ...(result.accessLog === null ? [] : checkAccessLog(result.accessLog)),
+    ...(result.configured === null ? [] : checkConfigured(result.configured)),
     ...checkStartUp(result),
   ]
 }
@@ -170,6 +172,23 @@ export function addedByLog(runs: readonly PeerRun<Round>[], isWanted: (run: Peer
   const on = runs.find((run) => isWanted(run) && run.accessLog && isFinished(run))
   if (off === undefined || on === undefined) return null
   return spread(on.rounds.map((round, index) => round.cpuMicrosPerRequest - off.rounds[index]!.cpuMicrosPerRequest))
+}
+
+function checkConfigured({ runs }: WorkloadRuns): readonly Check[] {
+  const [bare, ...configured] = runs
+  if (bare === undefined || !isSound(bare)) return []
+  return configured.filter(isSound).map((run) => {
+    const range = ratioOf(run.rounds, bare.rounds, 'cpuMicrosPerRequest')
+    const note = `${run.accessLog ? 'with an access log, ' : ''}to eproxy as it comes`
+    return {
+      name: 'CPU a request, everything configured',
+      atMost: targetTable.configuredRatio,
+      unit: '',
+      measured: range.median,
+      range,
+      note,
+    }
+  })
 }
 
 function checkStartUp({ startUps }: BenchResult): readonly Check[] {

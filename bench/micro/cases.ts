@@ -3,8 +3,11 @@
  * one operation; what it returns is only there so that the work cannot be left out.
  */
 import { Counters } from '../../lib/observe/counters.ts'
-import { AccessLog, formatAccessLine } from '../../lib/observe/access-log.ts'
+import { AccessLog } from '../../lib/observe/access-log.ts'
 import type { ExchangeSummary } from '../../lib/observe/exchange-summary.ts'
+import { formatCombinedLine, formatJsonLine, type LineContext } from '../../lib/observe/line-format.ts'
+import { compileTemplate } from '../../lib/observe/line-template.ts'
+import { Redaction } from '../../lib/observe/redaction.ts'
 import { Deadline, systemClock, TimerWheel } from '../../lib/core/timers.ts'
 import { Router } from '../../lib/route/router.ts'
 import { NetworkSet } from '../../lib/route/networks.ts'
@@ -47,7 +50,7 @@ export function makeCases(stack: DisposableStackLike): readonly MicroCase[] {
     ...networkCases(),
     ...routeCases(),
     { name: 'counters: an exchange that has ended', run: countExchange() },
-    { name: 'access log: format a line', run: () => formatAccessLine(summary) },
+    ...lineCases(),
     { name: 'access log: format, buffer and write', run: writeLine(stack), operationsMax: 200 },
   ]
 }
@@ -203,6 +206,19 @@ function networkCases(): readonly MicroCase[] {
   ]
 }
 
+function lineCases(): readonly MicroCase[] {
+  const plain: LineContext = { worker: 0, redaction: new Redaction() }
+  const redacting: LineContext = { worker: 0, redaction: new Redaction(['token', 'sort']) }
+  const { format } = compileTemplate('{time} {client} "{method} {target}" {status} {bytesOut} {totalMs}', 'plain')
+  const described = { ...summary, referer: 'http://bench.example/catalogue/', userAgent: 'Mozilla/5.0 (X11; Linux x86_64; rv:128.0)' }
+  return [
+    { name: 'access log: format a line, JSON', run: () => formatJsonLine(summary, plain) },
+    { name: 'access log: format a line, JSON, values of a query hidden', run: () => formatJsonLine(summary, redacting) },
+    { name: 'access log: format a line, combined', run: () => formatCombinedLine(described, plain) },
+    { name: 'access log: format a line, template of 7 names', run: () => format(summary, plain) },
+  ]
+}
+
 function routeCases(): readonly MicroCase[] {
   const engine = new ParserEngine({ slots: 1 })
   const text = 'GET /team-7/service/items/17?page=3 HTTP/1.1\r\nHost: shop-3.example.com\r\nAccept: */*\r\n\r\n'
@@ -262,4 +278,6 @@ const summary: ExchangeSummary = {
   error: '',
   rule: '',
   tunnel: false,
+  route: '',
+  listener: '',
 }

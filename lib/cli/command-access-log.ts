@@ -1,4 +1,5 @@
 /** The access log of one process of the command: opened, reopened and closed with words for people. */
+import type { AccessLogSettings } from '../core/service-options.ts'
 import { AccessLog } from '../observe/access-log.ts'
 import type { Proxy } from '../proxy.ts'
 import { explainSystemError } from './explain-system-error.ts'
@@ -9,14 +10,15 @@ export class CommandAccessLog {
   readonly #logger: CommandLogger
 
   /** Undefined for none. `worker` stands in every line, 0 in none. Throws an Error in words for people. */
-  constructor(destination: string | undefined, worker: number, logger: CommandLogger) {
+  constructor(settings: AccessLogSettings | undefined, worker: number, logger: CommandLogger) {
     this.#logger = logger
-    this.#log = destination === undefined ? undefined : this.#open(destination, worker)
+    this.#log = settings === undefined ? undefined : this.#open(settings, worker)
   }
 
   /** Writes a line for each exchange. */
   follow(proxy: Proxy): void {
     const log = this.#log
+    if (log?.needsRequestFields === true) proxy.summarizeFields()
     if (log !== undefined) proxy.on('exchange', (summary) => log.write(summary))
   }
 
@@ -35,10 +37,11 @@ export class CommandAccessLog {
     if (dropped > 0) this.#logger.warn({ dropped }, 'lines of the access log were dropped')
   }
 
-  #open(destination: string, worker: number): AccessLog {
+  #open(settings: AccessLogSettings, worker: number): AccessLog {
+    const { destination } = settings
     try {
       const log: AccessLog = new AccessLog({
-        destination,
+        ...settings,
         worker,
         onError: (error) => this.#logger.error({ error, destination, dropped: log.dropped }, 'access log: lines may be lost'),
       })

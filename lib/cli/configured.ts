@@ -6,12 +6,14 @@ import type { ConfigRequest, Settings } from './flags.ts'
 export interface Configured {
   readonly settings: Settings
   readonly warnings: readonly string[]
+  /** Of the file. */
+  readonly text: string
 }
 
 /** Throws ConfigError. */
 export function readConfigured(request: ConfigRequest): Configured {
-  const { configuration } = loadConfiguration(request)
-  return { settings: toSettings(configuration), warnings: configuration.warnings }
+  const { configuration, text } = loadConfiguration(request)
+  return { settings: toSettings(configuration), warnings: configuration.warnings, text }
 }
 
 /** Throws ConfigError. */
@@ -34,7 +36,7 @@ function toSettings({ service, engine, workers, supervision, logLevel, logFormat
     supervision,
     logLevel,
     logFormat,
-    accessLog: accessLog?.destination,
+    accessLog,
     ...(admin !== undefined && { admin }),
   }
 }

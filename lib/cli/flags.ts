@@ -18,13 +18,15 @@ import {
   type ProxyOptions,
   type Supervision,
 } from '../core/options.ts'
-import type { AdminOptions } from '../core/service-options.ts'
+import type { AccessLogSettings, AdminOptions } from '../core/service-options.ts'
 import { logFormats, logLevels, type LogFormat, type LogLevel } from '../observe/logger.ts'
+import { accessLogFlags, readAccessLog } from './access-log-flags.ts'
 import { buildParser, inWordsOf, misuse, quoteArgument, readArguments, readChoice, type CommandTable, type Flag } from './command-line.ts'
 import { completeConformance, readConformanceCommand, type ConformanceCommand } from './conformance-flags.ts'
 import { completeExplain, readExplainCommand, type ExplainCommand } from './explain-flags.ts'
 import { readEnvironment, variableOf, type Environment } from './environment-flags.ts'
 import { toOverrides } from './file-keys.ts'
+import { completeRoutes, readRoutesCommand, type RoutesCommand } from './routes-flags.ts'
 import { numberFlags, readNumber, type NumberFlag } from './option-tables.ts'
 import { readTokenFile } from './token-file.ts'
 import { completeTop, readTopCommand, type TopCommand } from './top-flags.ts'
@@ -36,8 +38,8 @@ export interface Settings {
   readonly supervision: Partial<Supervision>
   readonly logLevel: LogLevel
   readonly logFormat: LogFormat
-  /** A path, '-' for standard output, undefined for none. */
-  readonly accessLog: string | undefined
+  /** Undefined for none. */
+  readonly accessLog: AccessLogSettings | undefined
   readonly admin?: AdminOptions
 }
 
@@ -63,6 +65,7 @@ export type Command =
   | ConformanceCommand
   | ExplainCommand
   | TopCommand
+  | RoutesCommand
   | { readonly kind: 'version' }
   | { readonly kind: 'print'; readonly text: string }
   | { readonly kind: 'misuse'; readonly message: string }
@@ -140,12 +143,7 @@ const flags: readonly Flag[] = [
     doc: `${logFormats.join(', ')}; auto is pretty on a terminal and JSON elsewhere`,
     defaultText: 'auto',
   },
-  {
-    name: 'access-log',
-    group: 'Logs',
-    doc: 'a JSON line for each exchange to this file, - for standard output; SIGUSR2 reopens it',
-    defaultText: 'off',
-  },
+  ...accessLogFlags,
   {
     name: 'admin',
     group: 'Admin',
@@ -195,6 +193,7 @@ const proxyTable: CommandTable = {
     ['conformance', 'judge eproxy, another proxy or a server by the cases of RFC 9110 and 9112'],
     ['top', 'show how a running proxy does, in this terminal'],
     ['explain', 'say what a rule refuses and why, with an example'],
+    ['routes', 'list the routes of a configuration, or explain the way of a request'],
   ],
   takesWords: false,
   examples,
@@ -205,6 +204,7 @@ async function read(args: readonly string[], columns: number, environment: Envir
   if (args[0] === 'conformance') return readConformanceCommand(args.slice(1), columns)
   if (args[0] === 'top') return readTopCommand(args.slice(1), columns)
   if (args[0] === 'explain') return readExplainCommand(args.slice(1), columns)
+  if (args[0] === 'routes') return readRoutesCommand(args.slice(1), columns, environment)
   if (args[0] === 'completion' && args.length === 1) return { kind: 'print', text: await captureScript(await buildProxyParser(columns)) }
   const { values } = readArguments(proxyTable, args)
   if (values.has('help')) return { kind: 'print', text: `${await (await buildProxyParser(columns)).getHelp()}\n` }
@@ -234,6 +234,7 @@ async function completeWord(words: readonly string[], columns: number): Promise<
   const [name] = words.slice(1)
   // Only a finished word is a command.
   if (words.length > 2 && name === 'conformance') return completeConformance(words.slice(1))
+  if (words.length > 2 && name === 'routes') return completeRoutes(words.slice(1))
   if (words.length > 2 && name === 'explain') return completeExplain(words.slice(1))
   if (words.length > 2 && name === 'top') return completeTop(words.slice(1))
   const completions = await (await buildProxyParser(columns)).getCompletion([...words])
@@ -269,8 +270,6 @@ function readSettings(values: ReadonlyMap<string, readonly string[]>, shown: (na
   const halfClosedClients = choice('half-closed-clients', halfClosedModes)
   const socketAccess = choice('socket-access', socketAccesses)
   const reuseAfterBody = choice('reuse-after-body', reuseModes)
-  const accessLog = text('access-log')
-  if (accessLog === '') throw misuse(`${shown('access-log')} needs a file name, or - for standard output`)
   const listen = values.get('listen') ?? [':8080']
   for (const address of listen) inWordsOf('listen', () => parseListenAddress(address), shown('listen'))
   const upstreams = values.get('upstream') ?? []
@@ -294,7 +293,7 @@ function readSettings(values: ReadonlyMap<string, readonly string[]>, shown: (na
     supervision,
     logLevel: choice('log-level', logLevels) ?? 'info',
     logFormat: choice('log-format', logFormats) ?? 'auto',
-    accessLog,
+    accessLog: readAccessLog(values, shown),
     ...(admin !== undefined && { admin }),
   }
 }

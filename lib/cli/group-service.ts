@@ -28,7 +28,7 @@ export class GroupService implements Service {
     this.workers = workers
     this.#settings = settings
     this.#logger = logger
-    this.#output = accessLog !== undefined && isPipe(accessLog) ? this.#openOutput(accessLog) : undefined
+    this.#output = accessLog !== undefined && isPipe(accessLog.destination) ? this.#openOutput(accessLog.destination) : undefined
     const payload = this.#makePayload(settings)
     const output = this.#output
     this.#group = createProxyGroup({
@@ -105,7 +105,12 @@ export class GroupService implements Service {
   }
 
   #makePayload({ logLevel, logFormat, accessLog }: Settings): WorkerPayload {
-    return { logLevel, logFormat, accessLog: this.#output === undefined ? accessLog : '-' }
+    // What comes through here goes to standard output over there.
+    return {
+      logLevel,
+      logFormat,
+      accessLog: accessLog === undefined || this.#output === undefined ? accessLog : { ...accessLog, destination: '-' },
+    }
   }
 
   #openOutput(destination: string): LineWriter {

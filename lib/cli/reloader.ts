@@ -2,8 +2,8 @@
  * Another configuration for the running service, when it is asked for (SIGHUP) or when the file has changed. One reload at a time; what
  * comes meanwhile is looked at afterwards. A file that is wrong changes nothing.
  */
-import fs from 'node:fs'
 import { FileWatch } from '../config/file-watch.ts'
+import { readText } from '../config/load.ts'
 import { readConfigured } from './configured.ts'
 import type { ConfigRequest } from './flags.ts'
 import type { CommandLogger } from './logger.ts'
@@ -29,15 +29,18 @@ export class Reloader implements Disposable {
   #failuresTotal = 0
   #isLastGood = true
 
-  constructor(request: ConfigRequest & { readonly path: string }, service: Service, logger: CommandLogger) {
+  /** `text` is what the running configuration was made of. */
+  constructor(request: ConfigRequest & { readonly path: string }, text: string, service: Service, logger: CommandLogger) {
     this.#request = request
     this.#service = service
     this.#logger = logger
-    this.#text = readQuietly(request.path)
+    this.#text = text
     this.#watch = new FileWatch(request.path, {
       onChange: () => this.#onChange(),
       onError: (error) => logger.error({ err: error }, `${request.path} is not watched any more; SIGHUP reads it again`),
     })
+    // It may have changed before it was watched.
+    this.#onChange()
   }
 
   get stats(): ReloadStats {
@@ -46,7 +49,11 @@ export class Reloader implements Disposable {
 
   /** Resolves when the new configuration holds. Rejects with an Error in words for people when it does not; the old one holds then. */
   reload(reason: string): Promise<void> {
-    if (this.#running === undefined) return (this.#running = this.#reload(reason))
+    if (this.#running === undefined) {
+      // Not at the end of #reload, which may be over before the promise is known.
+      this.#running = this.#reload(reason).finally(() => (this.#running = undefined))
+      return this.#running
+    }
     // Whatever is read from now on is as new as all that was asked for.
     this.#next ??= this.#running
       .catch(() => {})
@@ -77,7 +84,8 @@ export class Reloader implements Disposable {
     const { path } = this.#request
     try {
       this.#text = readQuietly(path)
-      const { settings, warnings } = readConfigured(this.#request)
+      const { settings, warnings, text } = readConfigured(this.#request)
+      this.#text = text
       const added = await this.#service.reconfigure(settings)
       for (const address of added) this.#logger.info({ address }, `listening on ${address}`)
       for (const warning of warnings) this.#logger.warn({}, warning)
@@ -90,15 +98,13 @@ export class Reloader implements Disposable {
       const { message } = error as Error
       this.#logger.error({ reason, config: path }, `the configuration was not reloaded and stays as it was: ${message}`)
       throw error
-    } finally {
-      this.#running = undefined
     }
   }
 }
 
 function readQuietly(path: string): string | undefined {
   try {
-    return fs.readFileSync(path, 'utf8')
+    return readText(path)
   } catch {
     return undefined
   }

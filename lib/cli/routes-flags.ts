@@ -1,4 +1,5 @@
 /** The arguments of `eproxy-raw routes`: which configuration, and which request is asked about. */
+import { variableOf, type Environment } from './environment-flags.ts'
 import { buildParser, misuse, quoteArgument, readArguments, type CommandTable } from './command-line.ts'
 
 export type RoutesCommand =
@@ -16,8 +17,8 @@ const table: CommandTable = {
   usage: [
     '--config FILE [--explain REQUEST [-H FIELD]...] [--json]',
     '',
-    'Lists the routes of a configuration in the order in which they are tried, or shows which of them a request takes, and why it takes no other',
-    'that is tried before. Nothing is started and nothing is sent.',
+    'Lists the routes of a configuration in the order in which they are tried, or says which of them a request takes and why not another.',
+    'Nothing is started, and nothing is sent.',
   ].join('\n'),
   flags: [
     { name: 'config', group: 'Configuration', doc: 'the file, in YAML or JSON' },
@@ -35,10 +36,10 @@ const table: CommandTable = {
 }
 
 /** Throws ProxyError ERR_EPROXY_OPTION. */
-export async function readRoutesCommand(args: readonly string[], columns: number): Promise<RoutesCommand> {
+export async function readRoutesCommand(args: readonly string[], columns: number, environment: Environment = {}): Promise<RoutesCommand> {
   const { values } = readArguments(table, args)
   if (values.has('help')) return { kind: 'print', text: `${await (await buildParser(table, columns)).getHelp()}\n` }
-  const path = values.get('config')?.[0] ?? ''
+  const path = values.get('config')?.[0] ?? environment[variableOf('config')] ?? ''
   if (path === '') throw misuse('--config is missing: routes stand in a file')
   const asked = values.get('explain')?.[0]
   const fields = values.get('H') ?? []

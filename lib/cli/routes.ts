@@ -73,7 +73,7 @@ function parseHead(request: string): RequestHead {
 // A list
 
 function listEntries(entries: readonly Entry<RouteOptions>[], paint: Paint): string {
-  if (entries.length === 0) return 'There are no routes: every request goes to the only group, or is answered with 404.\n'
+  if (entries.length === 0) return 'There are no routes: every request goes to the only upstream, or is answered with 404.\n'
   const rows = entries.map((entry, index) => [
     String(index + 1),
     entry.row.name,
@@ -115,7 +115,7 @@ function writeAction({ action, rewrite, allow, deny }: RouteOptions): string {
   const limited = allow.length + deny.length > 0 ? ', not for every address' : ''
   switch (action.kind) {
     case 'proxy':
-      return `group ${action.group}${rewrite === undefined ? '' : `, rewritten to ${rewrite.prefix}`}${limited}`
+      return `upstream ${action.group}${rewrite === undefined ? '' : `, rewritten to ${rewrite.prefix}`}${limited}`
     case 'redirect':
       return `${action.status} to ${action.location}${limited}`
     case 'answer':
@@ -202,7 +202,7 @@ function describeResult(route: RouteOptions | undefined, head: RequestHead): str
   const { action, rewrite, match } = route
   switch (action.kind) {
     case 'proxy':
-      return `to group ${action.group} as ${head.method} ${rewrite === undefined ? head.target : new PathRewrite(match.path, rewrite.prefix).apply(head)}`
+      return `to upstream ${action.group} as ${head.method} ${rewrite === undefined ? head.target : new PathRewrite(match.path, rewrite.prefix).apply(head)}`
     case 'redirect':
       return `${action.status} to ${new RedirectTemplate(action.location).fill(head)}`
     case 'answer':

@@ -6,6 +6,7 @@ import type { AdminListener } from '../admin/admin-listener.ts'
 import { formatDuration } from '../core/units.ts'
 import { timeoutTable } from '../core/options.ts'
 import { resolveWorkers } from '../workers/proxy-group.ts'
+import type { Configured } from './configured.ts'
 import type { ConfigRequest, Settings } from './flags.ts'
 import { containFaults } from './contain-faults.ts'
 import { hasLostTerminal } from './terminal.ts'
@@ -19,7 +20,7 @@ const signalExitCodes = { SIGINT: 130, SIGTERM: 143 } as const satisfies Record<
 
 /** Resolves with the exit code when the service has stopped. Throws an Error in words for people when it cannot run. */
 export async function run(given: Settings, config: ConfigRequest | undefined, warnings: readonly string[]): Promise<number> {
-  const { settings, warnings: more } = config === undefined ? { settings: given, warnings: [] } : await configure(config)
+  const { settings, warnings: more, text } = config === undefined ? { settings: given, warnings: [], text: '' } : await configure(config)
   const logger = await createLogger(settings.logLevel, settings.logFormat)
   const faults = containFaults(logger)
   const service = await createService(settings, logger)
@@ -28,9 +29,10 @@ export async function run(given: Settings, config: ConfigRequest | undefined, wa
   const stop = awaitStopSignal(service, () => (reloader === undefined ? service.reload() : reloader.reloadQuietly('SIGHUP')), logger)
   let admin: AdminListener | undefined
   try {
-    announce(await service.listen(), settings, service.workers, logger)
+    const addresses = await service.listen()
+    reloader = await watchConfig(config, text, service, logger)
+    announce(addresses, settings, service.workers, logger)
     faults.isServing = true
-    reloader = await watchConfig(config, service, logger)
     admin = await startAdmin(settings, config, service, reloader, logger)
     const signal = await Promise.race([stop, service.failed])
     admin?.beginDrain()
@@ -49,16 +51,21 @@ export async function run(given: Settings, config: ConfigRequest | undefined, wa
   return 0
 }
 
-async function configure(config: ConfigRequest): Promise<{ readonly settings: Settings; readonly warnings: readonly string[] }> {
+async function configure(config: ConfigRequest): Promise<Configured> {
   const { readConfigured } = await import('./configured.ts')
   return readConfigured(config)
 }
 
 /** Undefined where there is no file that could change. */
-async function watchConfig(config: ConfigRequest | undefined, service: Service, logger: CommandLogger): Promise<Reloader | undefined> {
+async function watchConfig(
+  config: ConfigRequest | undefined,
+  text: string,
+  service: Service,
+  logger: CommandLogger,
+): Promise<Reloader | undefined> {
   if (config?.path === undefined) return undefined
   const { Reloader } = await import('./reloader.ts')
-  return new Reloader({ ...config, path: config.path }, service, logger)
+  return new Reloader({ ...config, path: config.path }, text, service, logger)
 }
 
 /** Alone, the proxy is in this process; otherwise this one only looks after those that serve, and need not load the engine. */

@@ -1,4 +1,5 @@
 /** What each worker of the command runs: a proxy that writes its own log and access log, with its number in every line. */
+import type { AccessLogSettings } from '../core/service-options.ts'
 import { createProxy } from '../index.ts'
 import type { LogFormat, LogLevel } from '../observe/logger.ts'
 import { GroupMember } from '../workers/group-member.ts'
@@ -10,19 +11,19 @@ import { endProcess } from './terminal.ts'
 export interface WorkerPayload {
   readonly logLevel: LogLevel
   readonly logFormat: LogFormat
-  readonly accessLog: string | undefined
+  readonly accessLog: AccessLogSettings | undefined
 }
 
 const member = await GroupMember.join()
 endProcess(await main())
 
 async function main(): Promise<number> {
-  const { logLevel, logFormat, accessLog: destination } = member.payload as WorkerPayload
+  const { logLevel, logFormat, accessLog: settings } = member.payload as WorkerPayload
   const logger = await createLogger(logLevel, logFormat, { worker: member.number })
   const faults = containFaults(logger)
   let accessLog: CommandAccessLog | undefined
   try {
-    const log = new CommandAccessLog(destination, member.number, logger)
+    const log = new CommandAccessLog(settings, member.number, logger)
     accessLog = log
     const proxy = createProxy({ ...member.options, logger })
     log.follow(proxy)

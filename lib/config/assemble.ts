@@ -25,7 +25,7 @@ import type { FileGroup, FileHealth, Secret } from './schema.ts'
 /** Reads a secret, wherever it is. */
 export type ReadSecret = (secret: Secret, steps: readonly PropertyKey[]) => string
 
-type OptionalKeys<T> = { [K in keyof T]-?: Record<never, never> extends Pick<T, K> ? K : never }[keyof T]
+type OptionalKeys<T> = { [K in keyof T]-?: Partial<Pick<T, K>> extends Pick<T, K> ? K : never }[keyof T]
 /** All members of T; those that may be missing are undefined then. */
 type Every<T> = { [K in Exclude<keyof T, OptionalKeys<T>>]: T[K] } & { [K in OptionalKeys<T>]-?: T[K] | undefined }
 
@@ -60,6 +60,7 @@ export function assemble(file: CompleteContent, readSecret: ReadSecret): Configu
       forwarded: file.forwarded,
       halfClosedClients: file.halfClosedClients,
       socketAccess: file.socketAccess,
+      nameServers: file.nameServers,
     },
     workers: file.workers,
     supervision: file.supervision,
@@ -71,6 +72,7 @@ export function assemble(file: CompleteContent, readSecret: ReadSecret): Configu
         destination: accessLog.destination,
         format: accessLog.format,
         template: accessLog.template,
+        escape: accessLog.escape,
         sample: accessLog.sample,
         redactQuery: accessLog.redactQuery,
       }),
@@ -92,11 +94,11 @@ function assembleListener(row: CompleteListener): ListenerOptions {
     traceparent: row.traceparent ? true : undefined,
     serverField: row.serverField === 'pass' ? undefined : row.serverField,
     securityFields: row.securityFields === false ? undefined : row.securityFields,
-    rules: Object.keys(row.rules).length === 0 ? undefined : (row.rules as Record<string, 'reject' | 'warn'>),
+    rules: Object.keys(row.rules).length === 0 ? undefined : row.rules,
     routes: row.routes,
     rateLimits: row.rateLimits,
     connectionsPerClient: row.connectionsPerClient,
-    overload: row.overload,
+    overload: row.overload === 'answer' ? undefined : row.overload,
     requestBodyBytes: row.requestBodyBytes,
   })
 }
@@ -167,7 +169,7 @@ function assembleRoute(row: CompleteRoute): RouteOptions {
     allow: row.allow,
     deny: row.deny,
     mirror: mirror && { group: mirror.upstream, share: mirror.share },
-    rules: row.rules as Record<string, 'reject' | 'warn'>,
+    rules: row.rules,
   })
 }
 
@@ -185,7 +187,7 @@ function assembleRateLimit(row: CompleteRateLimit): RateLimitOptions {
     key: row.key,
     ipv6Prefix: row.ipv6Prefix,
     shared: row.shared,
-    announce: row.announce,
+    announce: row.announce ? true : undefined,
   })
 }
 

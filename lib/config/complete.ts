@@ -15,6 +15,7 @@ import {
   type Timeouts,
 } from '../core/options.ts'
 import { suggest } from '../core/suggest.ts'
+import { compileTemplate } from '../observe/line-template.ts'
 import { canonicalAddress, show } from './leaves.ts'
 import type { FileContent, FileListener, FileRateLimit, FileRoute } from './schema.ts'
 
@@ -62,7 +63,15 @@ export interface Objection {
 
 /** The rate limit that listeners with the profile edge have when nothing is said of limits. */
 export const edgeRateLimitName = 'edge-client'
-const edgeRateLimit: CompleteRateLimit = { requests: 100, per: 1_000, burst: 200, key: { kind: 'client' }, ipv6Prefix: 64, shared: false }
+const edgeRateLimit: CompleteRateLimit = {
+  requests: 100,
+  per: 1_000,
+  burst: 200,
+  key: { kind: 'client' },
+  ipv6Prefix: 64,
+  announce: false,
+  shared: false,
+}
 
 const mebibyte = 1_048_576
 /** What the profile decides. */
@@ -95,7 +104,9 @@ const profiles = {
 
 export function complete(file: FileContent): CompleteContent {
   const profile = file.profile ?? 'raw'
-  const listeners = (file.listeners ?? [{ address: ':8080', rules: {} }]).map((row) => completeListener(row, file, profile))
+  const listeners = (file.listeners ?? [{ address: ':8080', rules: {}, overload: 'answer' } satisfies FileListener]).map((row) =>
+    completeListener(row, file, profile),
+  )
   const hasStore = file.rateLimitStore !== undefined
   const rateLimits = Object.fromEntries(
     Object.entries(file.rateLimits).map(([name, row]) => [
@@ -302,6 +313,13 @@ function findAdminObjections({ admin, accessLog }: CompleteContent): Objection[]
     found.push({ steps: ['accessLog', 'format'], message: 'expected accessLog.template, which says what a line is' })
   if (accessLog !== undefined && accessLog.format !== 'template' && accessLog.template !== '')
     found.push({ steps: ['accessLog', 'template'], message: `a template is for format: template, not for ${accessLog.format}` })
+  if (accessLog?.format === 'template' && accessLog.template !== '') {
+    try {
+      compileTemplate(accessLog.template, accessLog.escape)
+    } catch (error) {
+      found.push({ steps: ['accessLog', 'template'], message: (error as Error).message })
+    }
+  }
   return found
 }
 

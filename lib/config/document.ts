@@ -50,7 +50,7 @@ export class ConfigDocument {
     this.#document = parseDocument(text, {
       lineCounter: this.#lines,
       prettyErrors: false,
-      logLevel: 'silent',
+      logLevel: 'error',
       strict: true,
       uniqueKeys: true,
     })

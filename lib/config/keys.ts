@@ -13,8 +13,8 @@ interface JsonSchema {
   readonly items?: JsonSchema
   readonly anyOf?: readonly JsonSchema[]
   readonly enum?: readonly unknown[]
-  readonly const?: unknown
-  readonly default?: unknown
+  readonly const?: string | number | boolean
+  readonly default?: string | number | boolean | object
   readonly description?: string
   readonly pattern?: string
 }
@@ -105,7 +105,7 @@ function describeKind(schema: JsonSchema): string {
   return [...new Set(kinds)].join(', ')
 }
 
-function describeDefault(value: unknown): string {
+function describeDefault(value: string | number | boolean | object): string {
   if (Array.isArray(value)) return value.length === 0 ? 'none' : value.join(', ')
   if (typeof value === 'object') return ''
   return value === '' ? "''" : String(value)

@@ -31,6 +31,8 @@ export interface Loaded {
   /** In the shape of the file. */
   readonly content: CompleteContent
   readonly document: ConfigDocument
+  /** Of the file. */
+  readonly text: string
 }
 
 /** Throws ConfigError. */
@@ -46,9 +48,9 @@ export function interpret({ path, overrides, environment }: Sources, text: strin
     throw new ConfigError(objections.map((objection) => place(objection, document, overrides)))
   }
   const data = applyOverrides(document.data, overrides)
-  const { success, data: file, error } = fileSchema.safeParse(data)
-  if (!success) return refuse(toObjections(error.issues, data, keysAt))
-  const content = complete(file)
+  const parsed = fileSchema.safeParse(data)
+  if (!parsed.success) return refuse(toObjections(parsed.error.issues, data, keysAt))
+  const content = complete(parsed.data)
   const objections = findObjections(content)
   const configuration = assemble(content, (secret, steps) => {
     const { text: value, fault } = readSecret(secret, path, environment)
@@ -65,10 +67,11 @@ export function interpret({ path, overrides, environment }: Sources, text: strin
     if (!isConfigError(error)) throw error
     refuse([{ steps: [], message: error.message }])
   }
-  return { configuration, content, document }
+  return { configuration, content, document, text }
 }
 
-function readText(path: string): string {
+/** The text of a configuration file. Throws ConfigError. */
+export function readText(path: string): string {
   try {
     const status = fs.statSync(path)
     if (status.size > 16_777_216) throw new Error('the file is too long')
@@ -129,7 +132,7 @@ function readSecret(secret: Secret, path: string | undefined, environment: Sourc
 function isStoreUrl(text: string): boolean {
   if (!URL.canParse(text)) return false
   const { protocol, hostname, pathname } = new URL(text)
-  return (protocol === 'redis:' || protocol === 'valkey:') && hostname !== '' && /^\/?[0-9]*$/.test(pathname)
+  return (protocol === 'redis:' || protocol === 'rediss:') && hostname !== '' && /^\/?[0-9]*$/.test(pathname)
 }
 
 /** Whether it is about what was written, and not a fault of ours. */

@@ -1,7 +1,7 @@
 /** What is wrong with a configuration, where, and in words for the person who wrote it. */
 import { ProxyError } from '../core/errors.ts'
 
-/** Lines and columns count from 1. */
+/** Lines and columns count from 1; line 0: what has none, such as a flag. */
 export interface Place {
   readonly path: string
   readonly line: number
@@ -29,7 +29,9 @@ export class ConfigError extends ProxyError {
 
 /** `file:line:column: what is wrong`, one a line, which editors and terminals know how to follow. */
 function describe(problems: readonly Problem[]): string[] {
-  const lines = problems.slice(0, problemsMax).map(({ path, line, column, message }) => `${path}:${line}:${column}: ${message}`)
+  const lines = problems
+    .slice(0, problemsMax)
+    .map(({ path, line, column, message }) => (line === 0 ? `${path}: ${message}` : `${path}:${line}:${column}: ${message}`))
   const untold = problems.length - lines.length
   return untold > 0 ? [...lines, `and ${untold} more`] : lines
 }

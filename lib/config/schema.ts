@@ -3,6 +3,7 @@
  * this. A short form stands beside the full one where people would want it, and both come out as the full one. Defaults that depend on
  * nothing stand here; those that depend on the profile, or on flags, are given in complete.ts.
  */
+import { isIP, isIPv6 } from 'node:net'
 import { z } from 'zod'
 import { ruleTable, type RuleId } from '../../native-free-parser/index.ts'
 import {
@@ -10,6 +11,7 @@ import {
   forwardedModes,
   halfClosedModes,
   limitTable,
+  parseUpstreamAddress,
   poolTable,
   reuseModes,
   socketAccesses,
@@ -18,6 +20,7 @@ import {
   viaPattern,
   workersMax,
 } from '../core/options.ts'
+import { templateEscapes } from '../observe/line-template.ts'
 import { logFormats, logLevels } from '../observe/logger.ts'
 import { NetworkSet } from '../route/networks.ts'
 import {
@@ -48,7 +51,7 @@ function name(doc: string) {
 /** A shorter way to write `full`, for reading only: what is printed is written out. */
 function short<From extends z.ZodType, Full extends z.ZodType>(from: From, full: Full, write: (given: z.output<From>) => z.input<Full>) {
   // Generic schemas are too much for the compiler; what `write` has to return is checked by its own type.
-  const codec = z.codec(from as z.ZodType, full as z.ZodType, {
+  const codec = z.codec<z.ZodType, z.ZodType>(from, full, {
     decode: (given) => write(given as z.output<From>),
     encode: (value, context) => {
       context.issues.push({ code: 'custom', message: 'is written out', input: value })
@@ -60,7 +63,7 @@ function short<From extends z.ZodType, Full extends z.ZodType>(from: From, full:
 
 /** One or several; several come out. */
 function oneOrMore<T extends z.ZodType<string, string>>(item: T, doc: string) {
-  const several = z.array(item as z.ZodType<string, string>)
+  const several: z.ZodType<string[], string[]> = z.array(item)
   return z.union([several, short(item, several, (one) => [one])], { error: 'expected one value or a list of them' }).describe(doc)
 }
 
@@ -68,6 +71,7 @@ function oneOrMore<T extends z.ZodType<string, string>>(item: T, doc: string) {
 const exchangeTimeouts = ['request', 'queue', 'tunnelIdle', 'halfClose'] as const satisfies (keyof typeof timeoutTable)[]
 
 const groupTimeouts = [
+  'queue',
   'connect',
   'responseHead',
   'responseBodyIdle',
@@ -181,8 +185,8 @@ const listener = z.strictObject({
   ).exactOptional(),
   overload: z
     .enum(['answer', 'close'])
-    .describe('what a connection beyond a limit of connections gets: answer (503 or 429), or close: nothing')
-    .exactOptional(),
+    .describe('what a connection beyond a limit of connections gets: answer (503, or 429 when it is the limit for its client), or close')
+    .prefault('answer'),
   requestBodyBytes: requestBodyBytes.describe('largest request body, 0 = no limit; 413; raw: 0, edge: 100m').exactOptional(),
 })
 
@@ -311,7 +315,7 @@ const group = z.strictObject({
     if (!/^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::[0-9]{1,5})?$/.test(text))
       throw new Error(`${show(text)} is not preserve or a host[:port]`)
   }).prefault('preserve'),
-  pool: numbers(poolTable, 'pools of this group, instead of those for all', ['connections', 'waiting']).exactOptional(),
+  pool: numbers(poolTable, 'pools of this group, instead of those for all').exactOptional(),
   timeouts: numbers(timeoutTable, 'timers of this group, instead of those for all', groupTimeouts).exactOptional(),
   desync: numbers(desyncLimitTable, 'of this group, instead of those for all').exactOptional(),
 })
@@ -508,8 +512,8 @@ const rateLimitFields = z.strictObject({
   burst: quantity('count', { min: 1, max: 1_000_000_000 }, 'so many at once; requests by default').exactOptional(),
   key: rateLimitKey.prefault('client'),
   ipv6Prefix: quantity('count', { min: 1, max: 128 }, 'addresses of IPv6 count by this prefix').prefault(64),
+  announce: z.boolean().describe('RateLimit fields also in responses to requests that are let through').prefault(false),
   shared: z.boolean().describe('counted across machines, in rateLimitStore; true by default when there is one').exactOptional(),
-  announce: z.boolean().describe('RateLimit fields in responses to requests that are let through, too').exactOptional(),
 })
 
 const ratePattern = /^[0-9]+\/(?:ms|[smhd]|[0-9][0-9a-z]*)$/
@@ -561,6 +565,10 @@ const accessLogFields = z.strictObject({
     .describe('a path, - for standard output, or unix:path of a socket that takes lines'),
   format: z.enum(['json', 'combined', 'template']).describe('json, combined or template').prefault('json'),
   template: z.string().max(4_096).describe('of a line, for format: template').prefault(''),
+  escape: z
+    .enum(templateEscapes)
+    .describe("how a template's texts are written: plain, or json for the inside of JSON strings")
+    .prefault('plain'),
   sample: share('share of the exchanges that is logged; those that fail always are').prefault(1),
   redactQuery: oneOrMore(z.string().min(1), "query parameters whose values are not logged; '*' for all").prefault([]),
 })
@@ -618,6 +626,16 @@ export const fileSchema = z
     }).exactOptional(),
     forwarded: forwarded.exactOptional(),
     trustedProxies: trustedProxies.prefault([]),
+    nameServers: z
+      .array(
+        checkedText('ip, ip:port or [v6]:port', (text) => {
+          if (isIPv6(text)) return
+          const address = parseUpstreamAddress(text)
+          if (address.kind !== 'tcp' || isIP(address.host) === 0) throw new Error(`${show(text)} is not ip, ip:port or [v6]:port`)
+        }),
+      )
+      .describe('DNS servers that are asked for upstreams; none: those of the system')
+      .prefault([]),
     halfClosedClients: z
       .enum(halfClosedModes)
       .describe('a client that ends its side before it has its answer: abort or serve')

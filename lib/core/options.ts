@@ -72,7 +72,7 @@ export const limitTable = {
   interimBytes: { default: 65_536, min: 0, max: 16_777_216, unit: 'bytes', doc: 'bytes of all 1xx responses before the final one' },
   connections: { default: 10_000, min: 1, max: 1_000_000, unit: 'count', doc: 'client connections', divided: true },
   lingerBytes: { default: 262_144, min: 0, max: 1_073_741_824, unit: 'bytes', doc: 'read and thrown away after a refusal' },
-  replayBytes: { default: 65_536, min: 0, max: 1_048_576, unit: 'bytes', doc: 'request bytes kept for one retry on a fresh connection' },
+  replayBytes: { default: 65_536, min: 0, max: 1_048_576, unit: 'bytes', doc: 'bytes of a request kept to be sent again, or to another group as a copy' },
   minRate: { default: 240, min: 0, max: 1_073_741_824, unit: 'bytes/s', doc: 'slowest average of a request body, 0 = any; 408' },
   turnMessages: { default: 32, min: 1, max: 100_000, unit: 'count', doc: 'pipelined requests of one client handled before others get a turn' },
   turnBytes: { default: 1_048_576, min: 65_536, max: 1_073_741_824, unit: 'bytes', doc: 'bytes of one peer handled before others get a turn' },

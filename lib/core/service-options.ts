@@ -244,7 +244,10 @@ export interface AccessLogSettings {
   /** A path, '-' for standard output, or `unix:path` of a socket that takes lines. */
   readonly destination: string
   readonly format: 'json' | 'combined' | 'template'
+  /** For 'template': `{time} {client} "{method} {target}" {status}`. */
   readonly template: string
+  /** How a template's texts are written: 'plain' (default) for between blanks and quotes, 'json' for the inside of JSON strings. */
+  readonly escape?: 'plain' | 'json'
   /** From 0 to 1; what ended other than well is always logged. */
   readonly sample: number
   /** Names of query parameters whose values are not logged; '*' for all. */

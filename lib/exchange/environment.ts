@@ -32,7 +32,7 @@ export interface EndedExchange {
   /** It ended other than well. */
   readonly hasFailed: boolean
   countInto(counters: Counters): void
-  summarize(): ExchangeSummary
+  summarize(withFields?: boolean): ExchangeSummary
 }
 
 export interface Refusal {

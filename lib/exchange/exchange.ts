@@ -13,6 +13,7 @@ import type { RequestLimits } from '../limit/request-limits.ts'
 import { HoldReason } from '../net/hold.ts'
 import { noRoute, type Counters } from '../observe/counters.ts'
 import type { ExchangeSummary } from '../observe/exchange-summary.ts'
+import { rawFieldValue } from '../observe/raw-field.ts'
 import { encodeLocalResponse, prefersProblem, type LocalResponse } from '../policy/local-response.ts'
 import type { RetryPolicy } from '../policy/retry.ts'
 import type { Route } from '../policy/route.ts'
@@ -186,7 +187,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #switches = false
 
   // For the summary.
-  #routeName = noRoute
+  #routeName = ''
   #startedAt = 0
   #headAt = -1
   #connectedAt = -1
@@ -248,7 +249,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.exchangeNumber = ++exchangeNumber
     this.#method = ''
     this.#rawHead = ''
-    this.#routeName = noRoute
+    this.#routeName = ''
     this.#targetStart = 0
     this.#targetEnd = 0
     this.#minorVersion = -1
@@ -972,7 +973,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   /** The same as the summary, for who needs no text. */
   countInto(counters: Counters): void {
     counters.countExchange(
-      counters.route(this.#routeName),
+      counters.route(this.#headAt < 0 ? noRoute : this.#routeName),
       this.#status,
       this.#termination,
       this.#error,
@@ -986,10 +987,10 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   /** What is known of the exchange that has just ended. */
-  summarize(): ExchangeSummary {
+  summarize(withFields = false): ExchangeSummary {
     const { clock } = this.#environment.wheel
     const totalMs = clock.now() - this.#startedAt
-    return {
+    const summary: ExchangeSummary = {
       id: this.#requestId(),
       startedAt: clock.wallNow() - totalMs,
       client: this.#client.socket.remote,
@@ -1011,6 +1012,10 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       error: this.#error,
       rule: this.#rule,
       tunnel: this.#switches,
+      route: this.#routeName,
+      listener: this.#environment.policy.listener?.address ?? '',
     }
+    if (!withFields) return summary
+    return { ...summary, referer: rawFieldValue(this.#rawHead, 'referer'), userAgent: rawFieldValue(this.#rawHead, 'user-agent') }
   }
 }

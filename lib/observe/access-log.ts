@@ -1,29 +1,50 @@
 /**
- * The access log: one line of JSON for each exchange, made from its summary. The line is put together by hand because that is several
- * times cheaper than an object and JSON.stringify, and this is paid by every request. What a client sent is data here: everything but
- * printable ASCII is escaped, so that a line is always one line, always JSON, and harmless to a terminal. Field values never appear.
- * Getting lines to the file is LineWriter's job.
+ * The access log: one line for each exchange, in one of three formats, of all exchanges or of a share, to a file, a standard stream or a
+ * unix socket. What is told of an exchange is its summary; this file puts together who writes it how, where to and whether at all.
  */
+import { ProxyError } from '../core/errors.ts'
+import type { AccessLogSettings } from '../core/service-options.ts'
 import type { ExchangeSummary } from './exchange-summary.ts'
+import { formatCombinedLine, formatJsonLine, type FormatLine, type LineContext } from './line-format.ts'
+import { compileTemplate } from './line-template.ts'
 import { LineWriter } from './line-writer.ts'
+import { Redaction } from './redaction.ts'
+import { Sampling } from './sampling.ts'
 
-export interface AccessLogOptions {
-  /** A file path, or '-' for standard output. */
-  destination: string
-  /** Number of the worker, in every line. Default 0: not told. */
-  worker?: number
+export interface AccessLogOptions extends Partial<AccessLogSettings> {
+  readonly destination: string
+  /** Number of the worker, for every line. Default 0: not told. */
+  readonly worker?: number
   /** Called once when writing begins to fail or lines begin to be dropped, and again only after it has recovered in between. */
-  onError?: (error: Error) => void
+  readonly onError?: (error: Error) => void
 }
 
-export class AccessLog {
-  readonly #writer: LineWriter
-  readonly #worker: number
+/** Every exchange, as a line of JSON. */
+export const accessLogDefaults: Omit<AccessLogSettings, 'destination'> = Object.freeze({
+  format: 'json',
+  template: '',
+  escape: 'plain',
+  sample: 1,
+  redactQuery: Object.freeze([]),
+})
 
-  /** Throws the system's error when the file cannot be opened. */
-  constructor({ destination, worker = 0, onError = () => {} }: AccessLogOptions) {
-    this.#worker = worker
-    this.#writer = new LineWriter({ destination: destination === '-' ? 1 : destination, onError })
+export class AccessLog {
+  /** Summaries need `referer` and `userAgent` for these lines. */
+  readonly needsRequestFields: boolean
+  readonly #writer: LineWriter
+  readonly #format: FormatLine
+  readonly #context: LineContext
+  readonly #sampling: Sampling
+
+  /** Throws ProxyError ERR_EPROXY_OPTION, and the system's error when the file cannot be opened. */
+  constructor({ worker = 0, onError = () => {}, ...given }: AccessLogOptions) {
+    const settings: AccessLogSettings = { ...accessLogDefaults, ...given }
+    const { format, needsRequestFields } = chooseFormat(settings)
+    this.#format = format
+    this.needsRequestFields = needsRequestFields
+    this.#context = { worker, redaction: new Redaction(settings.redactQuery) }
+    this.#sampling = new Sampling(settings.sample)
+    this.#writer = new LineWriter({ destination: settings.destination === '-' ? 1 : settings.destination, onError })
   }
 
   /** Lines that were thrown away because the destination takes none, or too slowly. */
@@ -33,85 +54,43 @@ export class AccessLog {
 
   /** Never throws and never waits. */
   write(summary: ExchangeSummary): void {
-    this.#writer.write(formatAccessLine(summary, this.#worker))
+    if (this.#sampling.takes(summary)) this.#writer.write(this.#format(summary, this.#context))
   }
 
-  /** Goes on in a new file of the same name, for log rotation. Never rejects; false when the old one stays in use. */
+  /** Goes on in a new file of the same name, for log rotation, or on a new connection. Never rejects; false when the old one stays in use. */
   reopen(): Promise<boolean> {
     return this.#writer.reopen()
   }
 
-  /** Writes what is left and lets go of the file. Never rejects. */
+  /** Writes what is left and lets go of the destination. Never rejects. */
   close(): Promise<void> {
     return this.#writer.close()
   }
 }
 
-/** The line with its newline, printable ASCII only. Empty optional members are left out, `worker` 0 too. */
-export function formatAccessLine(summary: ExchangeSummary, worker = 0): string {
-  let line = '{"time":"' + formatTime(summary.startedAt)
-  line += '","id":"' + escape(summary.id)
-  line += '","client":"' + escape(summary.client)
-  line += '","method":"' + escape(summary.method)
-  line += '","target":"' + escape(summary.target)
-  line += '","version":"' + summary.version
-  line += '","status":' + summary.status
-  line += ',"in":' + summary.bytesIn
-  line += ',"out":' + summary.bytesOut
-  if (summary.upstream !== '') line += ',"upstream":"' + escape(summary.upstream) + '"'
-  line += ',"conn":' + summary.upstreamConnection
-  line += ',"reused":' + summary.reused
-  if (summary.retries > 0) line += ',"retries":' + summary.retries
-  line += ',"t_head":' + formatMs(summary.headMs)
-  line += ',"t_upstream":' + formatMs(summary.upstreamMs)
-  line += ',"t_response":' + formatMs(summary.responseMs)
-  line += ',"t_total":' + formatMs(summary.totalMs)
-  line += ',"term":"' + summary.termination + '"'
-  if (summary.error !== '') line += ',"error":"' + summary.error + '"'
-  if (summary.rule !== '') line += ',"rule":"' + summary.rule + '"'
-  if (summary.tunnel) line += ',"tunnel":true'
-  if (worker > 0) line += ',"worker":' + worker
-  return line + '}\n'
+/** Throws ProxyError ERR_EPROXY_OPTION for settings that no log can be made with. Opens nothing. */
+export function checkAccessLog(settings: AccessLogSettings): void {
+  const { destination, sample } = settings
+  if (destination === '' || destination === 'unix:')
+    throw optionError('the access log needs a file name, unix: and the path of a socket, or - for standard output')
+  if (!(sample >= 0 && sample <= 1)) throw optionError(`the share of exchanges in the access log must be from 0 to 1, not ${sample}`)
+  chooseFormat(settings)
 }
 
-/** '' to '.999', without zeros at the end: printing a fraction is most of what a number costs. */
-const fractions = Array.from({ length: 1_000 }, (_, thousandths) => String(thousandths / 1_000).slice(1))
-const wholeMicrosecondsMax = 2 ** 31 - 1
-
-/** Microseconds are enough, and JSON knows no NaN. */
-function formatMs(ms: number): string {
-  const microseconds = Math.round(ms * 1_000)
-  if (microseconds >= 0 && microseconds <= wholeMicrosecondsMax) {
-    const whole = (microseconds / 1_000) | 0
-    return whole + fractions[microseconds - whole * 1_000]!
+function chooseFormat({ format, template, escape }: AccessLogSettings): {
+  readonly format: FormatLine
+  readonly needsRequestFields: boolean
+} {
+  switch (format) {
+    case 'json':
+      return { format: formatJsonLine, needsRequestFields: false }
+    case 'combined':
+      return { format: formatCombinedLine, needsRequestFields: true }
+    case 'template':
+      return compileTemplate(template, escape ?? 'plain')
   }
-  return Number.isFinite(ms) ? String(microseconds / 1_000) : '-1'
 }
 
-let cachedSecond = NaN
-let cachedPrefix = ''
-
-/** ISO 8601 with milliseconds, UTC. Making a Date is most of the cost of a line, so its text is kept for the second. */
-function formatTime(epochMs: number): string {
-  const second = Math.floor(epochMs / 1000)
-  if (second !== cachedSecond) {
-    cachedPrefix = new Date(second * 1000).toISOString().slice(0, -4)
-    cachedSecond = second
-  }
-  const ms = Math.floor(epochMs - second * 1000)
-  return cachedPrefix + (ms < 10 ? '00' : ms < 100 ? '0' : '') + ms + 'Z'
-}
-
-const plainPattern = /^[ !#-[\]-~]*$/
-const specialPattern = /[^ !#-[\]-~]/g
-
-/** Text for the inside of a JSON string; each UTF-16 code unit beyond printable ASCII as \uXXXX. */
-function escape(text: string): string {
-  return plainPattern.test(text) ? text : text.replace(specialPattern, escapeUnit)
-}
-
-function escapeUnit(unit: string): string {
-  if (unit === '"') return '\\"'
-  if (unit === '\\') return '\\\\'
-  return '\\u' + unit.charCodeAt(0).toString(16).padStart(4, '0')
+function optionError(message: string): ProxyError {
+  return new ProxyError('ERR_EPROXY_OPTION', message)
 }

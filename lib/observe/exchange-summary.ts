@@ -44,4 +44,12 @@ export interface ExchangeSummary {
   readonly rule: string
   /** The connection was switched to another protocol (101). */
   readonly tunnel: boolean
+  /** Name of the route, '' where there is none or it is not known yet. */
+  readonly route: string
+  /** Address of the listener as it is configured, '' where none is. */
+  readonly listener: string
+  /** Field Referer of the request; not there unless `Proxy.summarizeFields` was called. */
+  readonly referer?: string
+  /** Field User-Agent, in the same way. */
+  readonly userAgent?: string
 }

@@ -1,13 +1,15 @@
 /**
- * Writes finished lines to a file or a standard stream without ever blocking the event loop or throwing into its caller: lines are
- * gathered in a 64 KiB buffer, one asynchronous write is in flight at a time, at most 8 MiB wait. What does not fit is dropped whole
- * and counted, so a full disk or a reader that stands still costs log lines, never memory or latency. It does not format anything.
- * The writer owns its file descriptor (not those of the process) and its buffers from the constructor to close().
+ * Writes finished lines to a file, a standard stream or a unix socket without ever blocking the event loop or throwing into its caller:
+ * lines are gathered in a 64 KiB buffer, one write is in flight at a time, at most 8 MiB wait. What does not fit is dropped whole and
+ * counted, so a full disk or a reader that stands still costs log lines, never memory or latency. While nobody listens on the socket, lines wait
+ * for whoever comes; the line that an ended connection has a part of is sent whole over the next. It does not format anything.
+ * The writer owns its outlet (not the streams of the process) and its buffers from the constructor to close().
  */
 import fs from 'node:fs'
+import { outletSource, type Outlet, type OutletSource } from './line-outlet.ts'
 
 export interface LineWriterOptions {
-  /** A file path, or 1 for standard output, 2 for standard error. */
+  /** A file path, `unix:` and the path of a socket, or 1 for standard output, 2 for standard error. */
   destination: string | 1 | 2
   /** Called once when writing begins to fail or lines begin to be dropped, and again only after it has recovered in between. */
   onError?: (error: Error) => void
@@ -20,10 +22,10 @@ interface Batch {
   readonly lines: number
 }
 
-/** A file that reopen() has opened and that is not written to yet. */
-interface NextFile {
-  readonly fd: number
-  /** The batch that is the last for the old file, undefined when that is written or given up. */
+/** An outlet that reopen() has opened and that is not written to yet. */
+interface NextOutlet {
+  readonly outlet: Outlet
+  /** The batch that is the last for the old one, undefined when that is written or given up. */
   after: Batch | undefined
   readonly taken: () => void
 }
@@ -33,9 +35,14 @@ export class LineWriter {
   dropped = 0
   /** Write and open calls that failed, EAGAIN not counted. */
   errors = 0
-  readonly #path: string | undefined
+  readonly #source: OutletSource
   readonly #onError: (error: Error) => void
-  #fd: number
+  /** Undefined while a connection is made. */
+  #outlet: Outlet | undefined
+  #isConnecting = false
+  #connectRetryMs = connectRetryMsMin
+  /** The connection has taken something. */
+  #isProven = false
   /** Size of the regular file as far as known, -1 for everything that is not one. Only #awaitInFlight needs it. */
   #fileBytes: number
   #buffer: Buffer = Buffer.allocUnsafe(bufferBytes)
@@ -46,14 +53,14 @@ export class LineWriter {
   #inFlight: Batch | undefined
   /** Everything accepted and not yet written. */
   #pendingBytes = 0
-  /** `broken`: the destination will never take another byte (EPIPE, EBADF); only reopen() helps. */
+  /** `broken`: the file or stream will never take another byte (EPIPE, EBADF); only reopen() helps. */
   #state: 'open' | 'broken' | 'closing' | 'closed' = 'open'
   #troubled = false
   readonly #flushTimer: NodeJS.Timeout
   #flushArmed = false
   #retryTimer: NodeJS.Timeout | undefined
   #reopening: Promise<boolean> = Promise.resolve(true)
-  #nextFile: NextFile | undefined
+  #nextOutlet: NextOutlet | undefined
   #closed: Promise<void> | undefined
   #onDrained: (() => void) | undefined
   readonly #onExit = (): void => this.flushSync()
@@ -61,22 +68,14 @@ export class LineWriter {
   /** Throws the system's error when the file cannot be opened: a wrong path shall stop the start, not lose the log. */
   constructor({ destination, onError = () => {} }: LineWriterOptions) {
     this.#onError = onError
-    if (typeof destination === 'string') {
-      this.#path = destination
-      this.#fd = fs.openSync(destination, openFlags, openMode)
-    } else {
-      this.#path = undefined
-      this.#fd = destination
-      // The first touch of process.stdout or stderr makes a pipe non-blocking. Without it a reader that stands still holds a thread of
-      // the pool for as long as it likes, and with the thread the exit of the process.
-      const stream = destination === 1 ? process.stdout : process.stderr
-      if (stream.listenerCount('error') === 0) stream.on('error', () => {})
-    }
-    this.#fileBytes = sizeOfRegularFile(this.#fd)
+    this.#source = outletSource(destination)
+    this.#outlet = this.#source.openNow()
+    this.#fileBytes = this.#outlet === undefined ? -1 : sizeOfRegularFile(this.#outlet.fd)
     this.#flushTimer = setTimeout(() => this.#onFlushTimer(), flushMs)
     this.#flushTimer.unref()
     this.#flushArmed = true
     process.on('exit', this.#onExit)
+    if (this.#outlet === undefined) this.#connect()
   }
 
   /** `line` is latin-1 and ends in a newline. Never throws and never waits. */
@@ -103,7 +102,10 @@ export class LineWriter {
     this.#seal()
   }
 
-  /** Goes on in a new file of the same name, for log rotation. Resolves when no more is written to the old one; to false when that stays in use. */
+  /**
+   * Goes on in a new file of the same name, for log rotation, or on a new connection. Resolves when no more is written to the old one; to
+   * false when that stays in use.
+   */
   reopen(): Promise<boolean> {
     this.#reopening = this.#reopening.then(() => this.#openAgain())
     return this.#reopening
@@ -122,12 +124,13 @@ export class LineWriter {
     const started = this.#inFlight
     this.#inFlight = undefined
     const broken = this.#state === 'broken'
+    const outlet = this.#outlet
     this.#stop()
-    if (broken) return
+    if (broken || outlet === undefined) return this.#dropQueue()
     const deadline = Date.now() + exitWaitMs
-    if (started !== undefined) this.#awaitInFlight(started, deadline)
+    if (started !== undefined) this.#awaitInFlight(outlet.fd, started, deadline)
     for (let batch = this.#queue.shift(); batch !== undefined; batch = this.#queue.shift()) {
-      if (!writeAllSync(this.#fd, batch, deadline)) this.dropped += batch.lines
+      if (!writeAllSync(outlet.fd, batch, deadline)) this.dropped += batch.lines
     }
   }
 
@@ -154,16 +157,31 @@ export class LineWriter {
 
   #pump(): void {
     if (this.#inFlight !== undefined || this.#retryTimer !== undefined || this.#state === 'closed') return
-    if (this.#nextFile !== undefined && this.#nextFile.after === undefined) this.#takeNextFile(this.#nextFile)
-    const batch = this.#queue.shift()
+    if (this.#nextOutlet !== undefined && this.#nextOutlet.after === undefined) this.#takeNext(this.#nextOutlet)
+    const batch = this.#queue[0]
     if (batch === undefined) {
       this.#onDrained?.()
       return
     }
+    const outlet = this.#outlet
+    if (outlet === undefined) return this.#connect()
+    this.#queue.shift()
     this.#inFlight = batch
-    fs.write(this.#fd, batch.bytes, batch.offset, batch.bytes.length - batch.offset, null, (error, written) =>
-      this.#onWritten(batch, error, written),
-    )
+    const length = batch.bytes.length - batch.offset
+    if (outlet.isNonBlocking) return this.#writeNow(outlet, batch, length)
+    fs.write(outlet.fd, batch.bytes, batch.offset, length, null, (error, written) => this.#onWritten(batch, error, written))
+  }
+
+  /** What a socket has taken is known at once, also at the end of the process. */
+  #writeNow(outlet: Outlet, batch: Batch, length: number): void {
+    let written = 0
+    let failure: NodeJS.ErrnoException | null = null
+    try {
+      written = fs.writeSync(outlet.fd, batch.bytes, batch.offset, length)
+    } catch (error) {
+      failure = error as NodeJS.ErrnoException
+    }
+    this.#onWritten(batch, failure, written)
   }
 
   #onWritten(batch: Batch, error: NodeJS.ErrnoException | null, written: number): void {
@@ -171,6 +189,7 @@ export class LineWriter {
     if (this.#inFlight !== batch) return
     this.#inFlight = undefined
     if (error === null && written > 0) {
+      this.#isProven = true
       batch.offset += written
       this.#pendingBytes -= written
       if (this.#fileBytes >= 0) this.#fileBytes += written
@@ -182,21 +201,22 @@ export class LineWriter {
     const code = error?.code ?? 'EAGAIN'
     if (code === 'EAGAIN' || code === 'EINTR') return this.#retryIn(busyRetryMs)
     this.errors += 1
+    if (this.#source.isConnection) return this.#onConnectionLost(batch)
     this.#report(error ?? new Error(code))
     // The disk may have room again later; while closing there is no later. What a batch lost its beginning to is not begun elsewhere.
     if (passingErrors.has(code) && this.#state === 'open') {
-      if (this.#nextFile === undefined) return this.#retryIn(fullRetryMs)
-      this.#leaveOldFile(this.#nextFile)
+      if (this.#nextOutlet === undefined) return this.#retryIn(fullRetryMs)
+      this.#leaveOld(this.#nextOutlet)
       return this.#pump()
     }
     if (this.#state === 'open') this.#state = 'broken'
-    if (this.#nextFile !== undefined) this.#nextFile.after = undefined
+    if (this.#nextOutlet !== undefined) this.#nextOutlet.after = undefined
     this.#dropQueue()
     this.#pump()
   }
 
   #onBatchWritten(batch: Batch): void {
-    if (this.#nextFile?.after === batch) this.#nextFile.after = undefined
+    if (this.#nextOutlet?.after === batch) this.#nextOutlet.after = undefined
     if (batch.bytes.buffer.byteLength === bufferBytes) this.#spare ??= Buffer.from(batch.bytes.buffer)
     if (this.#queue.length === 0) this.#troubled = false
   }
@@ -217,8 +237,53 @@ export class LineWriter {
     return wasWaiting
   }
 
+  /** The peer has gone. What it has not been given goes to whoever comes next, from the beginning of a line on. */
+  #onConnectionLost(batch: Batch): void {
+    this.#outlet?.close(() => {})
+    this.#outlet = undefined
+    if (batch.offset > 0) {
+      const lineAt = batch.bytes.lastIndexOf(newline, batch.offset - 1) + 1
+      this.#pendingBytes += batch.offset - lineAt
+      batch.offset = lineAt
+    }
+    if (this.#nextOutlet !== undefined) this.#nextOutlet.after = undefined
+    // Who takes connections and nothing else is not asked without a pause.
+    if (this.#isProven || this.#nextOutlet !== undefined) return this.#pump()
+    this.#connectLater(new Error('who takes the connections for lines closes them at once'))
+  }
+
+  #connect(): void {
+    if (this.#isConnecting) return
+    this.#isConnecting = true
+    this.#source.open((error, outlet) => {
+      this.#isConnecting = false
+      // Closed meanwhile, or reopen() was faster.
+      if (this.#state === 'closed' || this.#outlet !== undefined) return outlet?.close(() => {})
+      if (outlet === undefined) {
+        this.errors += 1
+        return this.#connectLater(error!)
+      }
+      if (this.#isProven) this.#connectRetryMs = connectRetryMsMin
+      this.#isProven = false
+      this.#outlet = outlet
+      this.#pump()
+    })
+  }
+
+  #connectLater(error: Error): void {
+    this.#report(error)
+    if (this.#state === 'open') {
+      this.#retryIn(this.#connectRetryMs)
+      this.#connectRetryMs = Math.min(2 * this.#connectRetryMs, connectRetryMsMax)
+      return
+    }
+    // There is no later.
+    this.#dropQueue()
+    this.#pump()
+  }
+
   /** The old file takes nothing, so what waits for it goes to the next one, but for the rest of a line that is already begun. */
-  #leaveOldFile(next: NextFile): void {
+  #leaveOld(next: NextOutlet): void {
     next.after = undefined
     const batch = this.#queue[0]
     if (batch === undefined || batch.offset === 0) return
@@ -238,41 +303,40 @@ export class LineWriter {
   }
 
   async #openAgain(): Promise<boolean> {
-    const path = this.#path
-    if (path === undefined || this.#isClosing) return path === undefined
+    if (!this.#source.canReopen) return true
+    if (this.#isClosing) return false
     // What was logged before the call belongs to the old file.
     this.#seal()
     const last = this.#queue.at(-1) ?? this.#inFlight
-    let fd: number
-    try {
-      fd = await new Promise<number>((resolve, reject) => {
-        fs.open(path, openFlags, openMode, (error, opened) => (error === null ? resolve(opened) : reject(error)))
-      })
-    } catch (error) {
+    const { error, outlet } = await new Promise<{ error: Error | undefined; outlet: Outlet | undefined }>((resolve) => {
+      this.#source.open((failure, opened) => resolve({ error: failure, outlet: opened }))
+    })
+    if (outlet === undefined) {
       this.errors += 1
-      this.#report(error as Error)
+      this.#report(error!)
       return false
     }
     if (this.#isClosing) {
-      fs.close(fd, () => {})
+      outlet.close(() => {})
       return false
     }
     await new Promise<void>((resolve) => {
-      const isWaiting = last !== undefined && (this.#inFlight === last || this.#queue.includes(last))
-      this.#nextFile = { fd, after: isWaiting ? last : undefined, taken: resolve }
-      if (this.#stopWaiting()) this.#leaveOldFile(this.#nextFile)
+      const isWaiting = last !== undefined && this.#outlet !== undefined && (this.#inFlight === last || this.#queue.includes(last))
+      this.#nextOutlet = { outlet, after: isWaiting ? last : undefined, taken: resolve }
+      if (this.#stopWaiting()) this.#leaveOld(this.#nextOutlet)
       this.#pump()
     })
     return true
   }
 
-  #takeNextFile(file: NextFile): void {
-    const old = this.#fd
-    this.#fd = file.fd
-    this.#nextFile = undefined
-    this.#fileBytes = sizeOfRegularFile(file.fd)
+  #takeNext({ outlet, taken }: NextOutlet): void {
+    const old = this.#outlet
+    this.#outlet = outlet
+    this.#nextOutlet = undefined
+    this.#fileBytes = sizeOfRegularFile(outlet.fd)
     if (this.#state === 'broken') this.#state = 'open'
-    fs.close(old, () => file.taken())
+    if (old === undefined) taken()
+    else old.close(taken)
   }
 
   async #finish(): Promise<void> {
@@ -293,8 +357,8 @@ export class LineWriter {
     this.#stop()
     this.#dropQueue()
     // A descriptor that a thread of the pool still writes to cannot be closed without danger to whoever gets its number next.
-    const fd = this.#fd
-    if (isDrained && this.#path !== undefined) await new Promise<void>((resolve) => fs.close(fd, () => resolve()))
+    const outlet = this.#outlet
+    if (isDrained && outlet !== undefined) await new Promise<void>((resolve) => outlet.close(resolve))
   }
 
   #stop(): void {
@@ -308,11 +372,11 @@ export class LineWriter {
    * At exit the write in flight is with a thread of the pool, which finishes it whatever happens here; but its lines belong before
    * those that follow. The size of a regular file tells when it is done; elsewhere a moment has to do.
    */
-  #awaitInFlight(batch: Batch, deadline: number): void {
+  #awaitInFlight(fd: number, batch: Batch, deadline: number): void {
     if (this.#fileBytes < 0) return block(busyRetryMs)
     const expectedBytes = this.#fileBytes + batch.bytes.length - batch.offset
     while (Date.now() < deadline) {
-      const bytes = sizeOfRegularFile(this.#fd)
+      const bytes = sizeOfRegularFile(fd)
       if (bytes < 0 || bytes >= expectedBytes) return
       block(1)
     }
@@ -368,8 +432,7 @@ const busyRetryMs = 10
 const fullRetryMs = 1_000
 const closeWaitMs = 2_000
 const exitWaitMs = 1_000
-const openMode = 0o640
-/** O_NONBLOCK: a FIFO without a reader is an error at start, not a process that stands still. Regular files do not care. */
-const openFlags = fs.constants.O_WRONLY | fs.constants.O_APPEND | fs.constants.O_CREAT | (fs.constants.O_NONBLOCK ?? 0)
+const connectRetryMsMin = 100
+const connectRetryMsMax = 5_000
 /** Errors that end by themselves when someone makes room. */
 const passingErrors: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EIO'])

@@ -2,10 +2,12 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import fs from 'node:fs'
+import http from 'node:http'
 import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import { describe, test } from 'node:test'
+import { LineCollector } from '../support/line-collector.ts'
 import { get, RunningCommand, RunningProxy, runToEnd } from '../support/running-command.ts'
 import { SlowOrigin } from '../support/slow-origin.ts'
 
@@ -194,6 +196,25 @@ for (const workers of ['1', '2'])
         // Of two workers either may answer, and write, first.
         lines.map(({ method, target, status, term }) => [method, target, status, term]).sort(([, a], [, b]) => (a < b ? -1 : 1)),
         ['/a', '/b?\\{}', '/c'].map((target) => ['GET', target, 200, '--']),
+      )
+    })
+
+    test('writes the combined format to a unix socket, with what the client says of itself and without what is hidden', async () => {
+      using place = makePlace()
+      const file = path.join(place.folder, 'log.sock')
+      await using collector = await LineCollector.listen(file)
+      const log = ['--access-log', `unix:${file}`, '--access-log-format', 'combined', '--access-log-redact-query', 'token']
+      await using proxy = await startProxy(log)
+      const headers = { host: 'localhost', 'user-agent': 'a "browser"', referer: 'http://b.example/?token=pssst' }
+      const request = http.get({ host: '127.0.0.1', port: proxy.port, path: '/a?token=pssst&b=1', agent: false, headers })
+      const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+      await once(response.resume(), 'close')
+      proxy.child.process.kill('SIGTERM')
+      assert.equal(await proxy.child.exitCode, 0)
+      const [line = ''] = await collector.lines(1)
+      assert.match(
+        line,
+        /^127\.0\.0\.1 - - \[.*\] "GET \/a\?token=\*\*\*&b=1 HTTP\/1\.1" 200 \d+ "http:\/\/b\.example\/\?token=\*\*\*" "a \\x22browser\\x22"$/,
       )
     })
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { accessLogDefaults } from '../../lib/observe/access-log.ts'
 import { readCommandLine, type Settings } from '../../lib/cli/flags.ts'
 import { numberFlags } from '../../lib/cli/option-tables.ts'
 import {
@@ -51,7 +52,7 @@ test('reads every kind of flag', async () => {
     supervision: { hang: 7_000 },
     logLevel: 'debug',
     logFormat: 'json',
-    accessLog: '-',
+    accessLog: { ...accessLogDefaults, destination: '-' },
   })
 })
 
@@ -66,6 +67,20 @@ test('has a flag for every row of the tables, and reads the default that it show
   assert.deepEqual(resolveSupervision(supervision), defaultsOf(supervisionTable))
   const tables = [timeoutTable, limitTable, poolTable, desyncLimitTable, supervisionTable]
   assert.equal(numberFlags.length, tables.flatMap((table) => Object.keys(table)).length)
+})
+
+test('reads the flags of the access log; a template alone says the format', async () => {
+  const given =
+    '--access-log unix:/run/log.sock --access-log-template {"t":"{target}"} --access-log-escape json --access-log-sample 25% --access-log-redact-query a --access-log-redact-query b'
+  const { accessLog } = await settingsOf(given.split(' '))
+  assert.deepEqual(accessLog, {
+    destination: 'unix:/run/log.sock',
+    format: 'template',
+    template: '{"t":"{target}"}',
+    escape: 'json',
+    sample: 0.25,
+    redactQuery: ['a', 'b'],
+  })
 })
 
 test('switches Via off in two ways', async () => {
@@ -111,7 +126,16 @@ test('says in one line what is wrong with a command line', async () => {
     [['--forwarded', 'yes'], /^--forwarded must be one of off, x-forwarded, forwarded, both, not yes$/],
     [['--log-level', 'loud'], /^--log-level must be one of trace/],
     [['--log-level='], /^--log-level must be one of trace/],
-    [['--access-log='], /^--access-log needs a file name/],
+    [['--access-log='], /^--access-log: the access log needs a file name/],
+    [['--access-log', 'unix:'], /^--access-log: .*path of a socket/],
+    [['--access-log-sample', '0.5'], /^--access-log-sample says how to log, .* add --access-log$/],
+    [['--access-log', '-', '--access-log-sample', 'half'], /^--access-log-sample must be from 0 to 1, or from 0% to 100%, not half$/],
+    [['--access-log', '-', '--access-log-sample', '1.5'], /^--access-log-sample must be from 0 to 1/],
+    [['--access-log', '-', '--access-log-sample', '101%'], /^--access-log-sample must be from 0 to 1/],
+    [['--access-log', '-', '--access-log-format', 'xml'], /^--access-log-format must be one of json, combined, template, not xml$/],
+    [['--access-log', '-', '--access-log-format', 'template'], /^--access-log-format template needs --access-log-template$/],
+    [['--access-log', '-', '--access-log-format', 'json', '--access-log-template', '{id}'], /exclude each other$/],
+    [['--access-log', '-', '--access-log-template', '{metod}'], /^--access-log-template: .*did you mean \{method\}\?$/],
   ]
   for (const [args, expected] of cases) assert.match(await misuseOf(args), expected, args.join(' '))
 })

@@ -1,10 +1,13 @@
 /** `eproxy-raw routes`: the list in its order, and the way of one request. */
 import assert from 'node:assert/strict'
+import fs from 'node:fs'
 import { test } from 'node:test'
 import { describeRoutes } from '../../lib/cli/routes.ts'
 import { readRoutesCommand } from '../../lib/cli/routes-flags.ts'
 import { paintAnsi, paintNothing } from '../../lib/conformance/paint.ts'
 import type { ServiceOptions } from '../../lib/core/service-options.ts'
+import { runToEnd } from '../support/running-command.ts'
+import { TemporaryFolder } from '../support/temporary-folder.ts'
 import { anyRequest, groupOf, listener, routeTo, serviceOf } from '../support/plain-service.ts'
 
 const service = serviceOf(
@@ -34,11 +37,11 @@ test('routes are listed in the order in which they are tried', () => {
     describeRoutes(service, { request: undefined, isJson: false }, paintNothing),
     [
       '   route  host           path                   conditions           leads to',
-      '1  api    *.example.com  prefix /api                                 group api, rewritten to /v1',
+      '1  api    *.example.com  prefix /api                                 upstream api, rewritten to /v1',
       '2  old    any            exact /old                                  301 to /new{query}',
-      '3  beta   any            prefix /api            GET,HEAD x-beta="1"  group api',
-      '4  users  any            pattern /users/[0-9]+                       group app, not for every address',
-      '5  site   any            any                                         group app',
+      '3  beta   any            prefix /api            GET,HEAD x-beta="1"  upstream api',
+      '4  users  any            pattern /users/[0-9]+                       upstream app, not for every address',
+      '5  site   any            any                                         upstream app',
       '',
     ].join('\n'),
   )
@@ -65,14 +68,14 @@ test('the way of a request names every route before the one that takes it, and w
       '- 1  api    the host is not below example.com',
       '- 2  old    the path is not /old',
       '- 3  beta   the path is not /api or below it',
-      '+ 4  users  to group app as POST /users/17?x=1',
+      '+ 4  users  to upstream app as POST /users/17?x=1',
       '',
     ].join('\n'),
   )
-  assert.match(await ask('http://a.example.com/api/%41?q'), /^\+ 1 {2}api {2}to group api as GET \/v1\/A\?q$/m)
+  assert.match(await ask('http://a.example.com/api/%41?q'), /^\+ 1 {2}api {2}to upstream api as GET \/v1\/A\?q$/m)
   assert.match(await ask('GET http://a.test/api', ['X-Beta: 2']), /^- 3 {2}beta {3}the field x-beta is "2", not "1"$/m)
   assert.match(await ask('DELETE http://a.test/api', ['X-Beta: 1']), /the method is DELETE, not GET or HEAD/)
-  assert.match(await ask('GET http://a.test/api', ['X-Beta: 1']), /^\+ 3 {2}beta {2}to group api/m)
+  assert.match(await ask('GET http://a.test/api', ['X-Beta: 1']), /^\+ 3 {2}beta {2}to upstream api/m)
   assert.match(await ask('GET /old?a', ['Host: a.test']), /^\+ 2 {2}old {2}301 to \/new\?a$/m)
   assert.match(await ask('OPTIONS *', ['Host: a.test']), /^- 4 {2}users {2}\* is no path$/m)
 })
@@ -120,4 +123,22 @@ test('what is no request is refused in words', async () => {
     await assert.rejects(() => readRoutesCommand(args, 100), { code: 'ERR_EPROXY_OPTION', message }, args.join(' '))
   await assert.rejects(() => ask('GET http://a/<'), { code: 'ERR_EPROXY_OPTION', message: /--explain: H1-TARGET-CHAR/ })
   await assert.rejects(() => ask('GE\u00a0T http://a/'), { code: 'ERR_EPROXY_OPTION', message: /--explain/ })
+})
+
+test('the command reads a file, prints to standard output, and says what is wrong with the file', async () => {
+  using folder = new TemporaryFolder()
+  const file = folder.file('eproxy.yaml')
+  fs.writeFileSync(
+    file,
+    'upstreams: { app: { servers: [127.0.0.1:1] } }\nroutes:\n  - { name: shop, match: { path: /shop }, upstream: app }\n',
+  )
+  const listed = await runToEnd(['routes', '--config', file])
+  assert.deepEqual([listed.code, listed.stderr], [0, ''])
+  assert.match(listed.stdout, /^1 {2}shop {3}any {3}prefix \/shop {14}upstream app$/m)
+  const asked = await runToEnd(['routes', '--config', file, '--explain', 'http://a.test/shopping'])
+  assert.match(asked.stdout, /^- 1 {2}shop {2}the path is not \/shop or below it\n404: no route matches the request\n$/m)
+  fs.writeFileSync(file, 'routes: [{ name: shop, match: { path: { pattern: "(a" } }, upstream: app }]\n')
+  const wrong = await runToEnd(['routes', '--config', file])
+  assert.equal(wrong.code, 2)
+  assert.match(wrong.stderr, /nothing closes/)
 })

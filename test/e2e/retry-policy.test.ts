@@ -274,6 +274,29 @@ test('a PUT whose body is half sent goes on where it was, on the other server', 
   assert.equal((await client.response()).body, 'fine some words')
 })
 
+test('a request whose client waits for a 100 is tried again like any other, and its body goes to the second server', async (t) => {
+  const { client, proxy, asked } = await startPair(
+    t,
+    async (connection) => {
+      await connection.head()
+      connection.respond(503, '')
+    },
+    { route: { timeouts: { responseHead: 60_000 } } },
+  )
+  client.send('PUT / HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n')
+  await until(
+    () => retriesOf(proxy)['status'] === 1,
+    () => 'the request to go to the second server',
+  )
+  // That one does not ask for the body, and the client does not wait any longer: RFC 9110 section 10.1.1 allows both.
+  client.send('words')
+  const response = await client.response()
+  assert.equal(response.status, 200)
+  assert.equal(response.body, 'fine words')
+  assert.equal(asked.length, 1)
+  assert.equal((await proxy.summary()).termination, '--')
+})
+
 test('a PUT with more than replayBytes is not sent again', async (t) => {
   const { client, asked } = await startPair(
     t,

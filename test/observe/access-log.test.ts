@@ -4,84 +4,10 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { describe, test } from 'node:test'
-import fc from 'fast-check'
-import { AccessLog, formatAccessLine } from '../../lib/observe/access-log.ts'
-import type { ExchangeSummary } from '../../lib/observe/exchange-summary.ts'
-
-test('writes one exchange as one line of JSON with the fields in a fixed order', () => {
-  const line = formatAccessLine(summaryOf({}))
-  assert.equal(
-    line,
-    '{"time":"2024-02-29T12:34:56.007Z","id":"k3f9-1a2b","client":"192.0.2.7:53211","method":"GET","target":"/a?b=c","version":"1.1",' +
-      '"status":200,"in":83,"out":1500,"upstream":"127.0.0.1:3000","conn":17,"reused":true,"t_head":0.123,"t_upstream":0.035,' +
-      '"t_response":1.25,"t_total":2,"term":"--"}\n',
-  )
-})
-
-test('leaves out optional fields that say nothing and keeps those that do', () => {
-  const refused = JSON.parse(
-    formatAccessLine(
-      summaryOf({
-        method: '',
-        target: '',
-        version: '',
-        upstream: '',
-        upstreamConnection: 0,
-        reused: false,
-        upstreamMs: -1,
-        responseMs: -1,
-        status: 400,
-        termination: 'PR',
-        error: 'ERR_EPROXY_REQUEST_REFUSED',
-        rule: 'H1-HOST-MISSING',
-      }),
-    ),
-  )
-  assert.equal('upstream' in refused, false)
-  assert.equal(refused.error, 'ERR_EPROXY_REQUEST_REFUSED')
-  assert.equal(refused.rule, 'H1-HOST-MISSING')
-  assert.equal(refused.t_upstream, -1)
-  const tunnel = JSON.parse(formatAccessLine(summaryOf({ tunnel: true, retries: 2 })))
-  assert.equal(tunnel.tunnel, true)
-  assert.equal(tunnel.retries, 2)
-  assert.equal('error' in tunnel || 'rule' in tunnel, false)
-})
-
-test('turns any target into printable ASCII on one line that reads back as the same target', () => {
-  const latin1 = fc.string({ unit: fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code)), maxLength: 300 })
-  const hostile = fc.oneof(
-    latin1,
-    fc.string({ unit: 'binary' }),
-    fc.constantFrom('"}\n{"id":"forged"', '\\', '\\"', '\u001b[2J', '\u007f\u0080', '\u2028\u2029', ''),
-  )
-  fc.assert(
-    fc.property(hostile, hostile, hostile, (target, method, upstream) => {
-      const line = formatAccessLine(summaryOf({ target, method, upstream }))
-      assert.match(line, /^[ -~]+\n$/)
-      const parsed = JSON.parse(line)
-      assert.equal(parsed.target, target)
-      assert.equal(parsed.method, method)
-      assert.equal(parsed.upstream ?? '', upstream)
-    }),
-    { numRuns: 500 },
-  )
-})
-
-test('writes every time of day as ISO 8601 with milliseconds', () => {
-  fc.assert(
-    fc.property(fc.integer({ min: 0, max: 4_102_444_800_000 }), fc.boolean(), (startedAt, again) => {
-      const times = again ? [startedAt, startedAt + 1, startedAt + 999] : [startedAt]
-      for (const time of times)
-        assert.equal(JSON.parse(formatAccessLine(summaryOf({ startedAt: time }))).time, new Date(time).toISOString())
-    }),
-  )
-})
-
-test('writes durations that are not numbers as -1, so that the line stays JSON', () => {
-  const parsed = JSON.parse(formatAccessLine(summaryOf({ totalMs: NaN, headMs: Infinity })))
-  assert.equal(parsed.t_total, -1)
-  assert.equal(parsed.t_head, -1)
-})
+import { accessLogDefaults, AccessLog, checkAccessLog } from '../../lib/observe/access-log.ts'
+import { formatJsonLine } from '../../lib/observe/line-format.ts'
+import { summaryOf } from '../support/exchange-summary.ts'
+import { LineCollector } from '../support/line-collector.ts'
 
 describe('the file', () => {
   test('holds every line in order after close(), and appends to what was there', async () => {
@@ -168,7 +94,7 @@ describe('a destination in trouble', () => {
     const errors: Error[] = []
     const log = new AccessLog({ destination: place.file, onError: (error) => errors.push(error) })
     // Within one turn of the loop no write can complete, so this is more than may wait.
-    const lineBytes = formatAccessLine(summaryOf({ target: '/'.repeat(8_000) })).length
+    const lineBytes = formatJsonLine(summaryOf({ target: '/'.repeat(8_000) })).length
     const count = Math.ceil((9 * 1024 * 1024) / lineBytes)
     for (let index = 0; index < count; index += 1) log.write(summaryOf({ target: '/'.repeat(8_000) }))
     assert.ok(log.dropped > 0)
@@ -265,6 +191,139 @@ describe('a destination in trouble', () => {
   })
 })
 
+describe('a unix socket', { skip: process.platform === 'win32' }, () => {
+  test('gets every line in order, and the last ones at close()', async () => {
+    using place = makePlace()
+    await using collector = await LineCollector.listen(place.file)
+    const log = new AccessLog({ destination: `unix:${place.file}`, onError: assert.ifError })
+    for (let index = 0; index < 3_000; index += 1) log.write(summaryOf({ id: String(index) }))
+    await log.close()
+    assert.deepEqual((await collector.lines(3_000)).map(idOf), idsUpTo(3_000))
+    assert.equal(log.dropped, 0)
+  })
+
+  test('that nobody listens on is no error of the start; lines wait for who comes', async () => {
+    using place = makePlace()
+    const { promise: reported, resolve } = withResolvers()
+    const errors: NodeJS.ErrnoException[] = []
+    const log = new AccessLog({
+      destination: `unix:${place.file}`,
+      onError: (error) => {
+        errors.push(error)
+        resolve()
+      },
+    })
+    for (let index = 0; index < 100; index += 1) log.write(summaryOf({ id: String(index) }))
+    await reported
+    await using collector = await LineCollector.listen(place.file)
+    assert.deepEqual((await collector.lines(100)).map(idOf), idsUpTo(100))
+    await log.close()
+    assert.deepEqual(
+      errors.map(({ code }) => code),
+      ['ENOENT'],
+    )
+    assert.equal(log.dropped, 0)
+  })
+
+  test('that is closed over there is connected to again, and no line is torn', async () => {
+    using place = makePlace()
+    const first = await LineCollector.listen(place.file)
+    const log = new AccessLog({ destination: `unix:${place.file}` })
+    log.write(summaryOf({ id: '0' }))
+    assert.deepEqual((await first.lines(1)).map(idOf), ['0'])
+    await first[Symbol.asyncDispose]()
+    await using second = await LineCollector.listen(place.file)
+    for (let index = 1; index < 50; index += 1) log.write(summaryOf({ id: String(index) }))
+    assert.deepEqual((await second.lines(49)).map(idOf), idsUpTo(50).slice(1))
+    await log.close()
+    assert.equal(log.dropped, 0)
+  })
+
+  test('whose reader goes in the middle of a line gives that line whole to the next one', async () => {
+    using place = makePlace()
+    const first = await LineCollector.listen(place.file, false)
+    const log = new AccessLog({ destination: `unix:${place.file}` })
+    // More than the buffers between two sockets hold.
+    const target = `/${'x'.repeat(6 * 1024 * 1024)}`
+    for (const id of ['0', '1', '2']) log.write(summaryOf({ id, target: id === '1' ? target : '/' }))
+    const text = await first.takeAndGo()
+    assert.deepEqual(text.split('\n').slice(0, -1).map(idOf), ['0'])
+    assert.ok(!text.endsWith('\n'))
+    await using second = await LineCollector.listen(place.file)
+    assert.deepEqual((await second.lines(2)).map(idOf), ['1', '2'])
+    await log.close()
+    assert.equal(log.dropped, 0)
+  })
+
+  test('that takes nothing costs lines beyond 8 MiB, which are counted', async () => {
+    using place = makePlace()
+    const errors: Error[] = []
+    const log = new AccessLog({ destination: `unix:${place.file}`, onError: (error) => errors.push(error) })
+    const lineBytes = formatJsonLine(summaryOf({ target: '/'.repeat(8_000) })).length
+    const count = Math.ceil((9 * 1024 * 1024) / lineBytes)
+    for (let index = 0; index < count; index += 1) log.write(summaryOf({ target: '/'.repeat(8_000) }))
+    assert.ok(log.dropped > 0)
+    // Nobody is there, and at the end there is nobody to wait for.
+    await log.close()
+    assert.equal(log.dropped, count)
+    assert.equal(errors.length, 1)
+  })
+
+  test('is connected to anew by reopen(), which is how a collector that moved is found', async () => {
+    using place = makePlace()
+    await using first = await LineCollector.listen(place.file)
+    const log = new AccessLog({ destination: `unix:${place.file}`, onError: assert.ifError })
+    log.write(summaryOf({ id: '0' }))
+    assert.deepEqual((await first.lines(1)).map(idOf), ['0'])
+    fs.renameSync(place.file, `${place.file}.old`)
+    await using second = await LineCollector.listen(place.file)
+    log.write(summaryOf({ id: '1' }))
+    assert.equal(await log.reopen(), true)
+    log.write(summaryOf({ id: '2' }))
+    await log.close()
+    assert.deepEqual((await first.lines(2)).map(idOf), ['0', '1'])
+    assert.deepEqual((await second.lines(1)).map(idOf), ['2'])
+  })
+})
+
+describe('what is logged how', () => {
+  test('is a combined line, a template, or JSON, and of a share of what ended well', async () => {
+    using place = makePlace()
+    const common = { destination: place.file, onError: assert.ifError }
+    const logs = [
+      new AccessLog({ ...common, format: 'combined', redactQuery: ['b'] }),
+      new AccessLog({ ...common, format: 'template', template: '{id} "{userAgent}"', sample: 0 }),
+      new AccessLog({ ...common, worker: 2 }),
+    ]
+    assert.deepEqual(
+      logs.map((log) => log.needsRequestFields),
+      [true, true, false],
+    )
+    for (const log of logs) {
+      log.write(summaryOf({ userAgent: 'curl/8', referer: '' }))
+      log.write(summaryOf({ status: 502, userAgent: 'curl/9', referer: '' }))
+      await log.close()
+    }
+    const lines = fs.readFileSync(place.file, 'latin1').split('\n')
+    assert.equal(lines[0], '192.0.2.7 - - [29/Feb/2024:12:34:56 +0000] "GET /a?b=*** HTTP/1.1" 200 1500 "-" "curl/8"')
+    assert.equal(lines[2], 'k3f9-1a2b "curl/9"')
+    assert.deepEqual(
+      lines.slice(3, 5).map((line) => JSON.parse(line).worker),
+      [2, 2],
+    )
+    assert.equal(lines.length, 6)
+  })
+
+  test('is checked before anything is opened', () => {
+    const settings = { destination: '/no/such/folder/x', ...accessLogDefaults }
+    checkAccessLog(settings)
+    assert.throws(() => checkAccessLog({ ...settings, destination: '' }), { code: 'ERR_EPROXY_OPTION', message: /needs a file name/ })
+    assert.throws(() => checkAccessLog({ ...settings, destination: 'unix:' }), /needs a file name/)
+    for (const sample of [-0.1, 1.1, Number.NaN]) assert.throws(() => checkAccessLog({ ...settings, sample }), /from 0 to 1/)
+    assert.throws(() => checkAccessLog({ ...settings, format: 'template', template: '{x}' }), { code: 'ERR_EPROXY_OPTION' })
+  })
+})
+
 describe('the end of the process', () => {
   const count = 5_000
   const endings = {
@@ -286,6 +345,18 @@ describe('the end of the process', () => {
     })
   }
 
+  for (const [name, code] of Object.entries(endings)) {
+    test(`by ${name} loses no line on a unix socket`, { skip: process.platform === 'win32' }, async () => {
+      using place = makePlace()
+      await using collector = await LineCollector.listen(place.file)
+      // A connection is made in a turn of the loop: who ends before has none.
+      await runChild(`unix:${place.file}`, code, 'await log.reopen()')
+      const ids = (await collector.lines(code.includes('5000') ? count + 1 : count)).map(idOf)
+      assert.deepEqual(ids.slice(0, count), idsUpTo(count))
+      if (ids.length > count) assert.equal(ids.at(-1), '5000')
+    })
+  }
+
   test('by process.exit() loses no line on standard output', async () => {
     const text = await runChild('-', 'process.exit(0)')
     assert.deepEqual(
@@ -298,13 +369,14 @@ describe('the end of the process', () => {
   })
 
   /** Writes `count` lines in a process of its own, ends it as told, and returns what it had on standard output. */
-  async function runChild(destination: string, ending: string): Promise<string> {
+  async function runChild(destination: string, ending: string, beginning = ''): Promise<string> {
     const module = new URL('../../lib/observe/access-log.js', import.meta.url).href
     const script = `
       const { AccessLog } = await import(${JSON.stringify(module)})
       const log = new AccessLog({ destination: ${JSON.stringify(destination)} })
       const summary = ${JSON.stringify(summaryOf({}))}
       const write = (id) => log.write({ ...summary, id: String(id) })
+      ${beginning}
       for (let index = 0; index < ${count}; index += 1) write(index)
       ${ending}`
     const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'ignore'] })
@@ -314,31 +386,12 @@ describe('the end of the process', () => {
   }
 })
 
-function summaryOf(given: Partial<ExchangeSummary>): ExchangeSummary {
-  return {
-    id: 'k3f9-1a2b',
-    startedAt: Date.UTC(2024, 1, 29, 12, 34, 56, 7),
-    client: '192.0.2.7:53211',
-    method: 'GET',
-    target: '/a?b=c',
-    version: '1.1',
-    status: 200,
-    bytesIn: 83,
-    bytesOut: 1_500,
-    upstream: '127.0.0.1:3000',
-    upstreamConnection: 17,
-    reused: true,
-    retries: 0,
-    headMs: 0.1234,
-    upstreamMs: 0.0345678,
-    responseMs: 1.25,
-    totalMs: 2,
-    termination: '--',
-    error: '',
-    rule: '',
-    tunnel: false,
-    ...given,
-  }
+function idOf(line: string): string {
+  return JSON.parse(line).id
+}
+
+function idsUpTo(count: number): string[] {
+  return Array.from({ length: count }, (_, index) => String(index))
 }
 
 function idsIn(file: string): string[] {

@@ -20,7 +20,7 @@ import type { SocketHandler } from '../../lib/net/byte-socket.ts'
 import { Counters } from '../../lib/observe/counters.ts'
 import type { ExchangeSummary } from '../../lib/observe/exchange-summary.ts'
 import type { UpstreamEnvironment } from '../../lib/upstream/environment.ts'
-import { plainServers, UpstreamGroup } from '../../lib/upstream/group.ts'
+import { plainBalancing, plainServers, UpstreamGroup, type Balancing } from '../../lib/upstream/group.ts'
 import type { ResolvedAddress } from '../../lib/upstream/resolver.ts'
 import { ClientActor } from './client-actor.ts'
 import { Ledger } from './ledger.ts'
@@ -28,6 +28,16 @@ import { OriginActor } from './origin-actor.ts'
 import { SharedReadBuffer, SimulatedSocket } from './simulated-socket.ts'
 import { VirtualClock } from './virtual-clock.ts'
 import type { World } from './world.ts'
+
+const outlier = { consecutive: 2, failureShare: 0.3, requests: 4, windowMs: 5_000, ejectMs: 500, ejectMaxMs: 4_000, ejectShareMax: 0.5 }
+
+/** Every way to choose that tells a client nothing, with and without what is learned of servers. */
+const balancings: readonly Balancing[] = [
+  plainBalancing,
+  { ...plainBalancing, balance: 'least-connections', outlier, panicShare: 0.5 },
+  { ...plainBalancing, balance: 'power-of-two', outlier, slowStartMs: 2_000 },
+  { ...plainBalancing, balance: 'hash', outlier },
+]
 
 /** What a direction may hold back: one read, and the framing that is put around it. */
 const unsentBytesMax = 2 * 65_536 + 4_096
@@ -99,7 +109,9 @@ export class Simulation {
         throw error
       },
     })
-    this.#upstreams = new UpstreamGroup(plainServers(this.#config.upstreams), this.#makeUpstreamEnvironment())
+    // No draw of its own: what recorded inputs stand for is to stay as it is.
+    const balancing = balancings[(world.clients + world.windowBytes) % balancings.length]!
+    this.#upstreams = new UpstreamGroup(plainServers(this.#config.upstreams), this.#makeUpstreamEnvironment(), '', balancing)
     this.#environment = this.#makeEnvironment()
   }
 

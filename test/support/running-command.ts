@@ -15,11 +15,11 @@ export class RunningCommand {
   stdoutText = ''
   stderrText = ''
 
-  /** `nodeArgs` are for node itself, and reach workers too. */
-  constructor(args: readonly string[], nodeArgs: readonly string[] = []) {
+  /** `nodeArgs` are for node itself, and reach workers too. Of the variables of tests, EPROXY_SOCKETS and others, none gets there. */
+  constructor(args: readonly string[], nodeArgs: readonly string[] = [], environment: NodeJS.ProcessEnv = {}) {
     this.process = spawn(process.execPath, [...nodeArgs, mainPath, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, NO_COLOR: '1' },
+      env: { ...withoutFlags(process.env), NO_COLOR: '1', ...environment },
     })
     this.process.stdout.setEncoding('utf8').on('data', (text: string) => (this.stdoutText += text))
     this.process.stderr.setEncoding('utf8').on('data', (text: string) => (this.stderrText += text))
@@ -49,11 +49,16 @@ export class RunningCommand {
   }
 }
 
+function withoutFlags(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith('EPROXY_')))
+}
+
 export async function runToEnd(
   args: readonly string[],
   nodeArgs: readonly string[] = [],
+  environment: NodeJS.ProcessEnv = {},
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const child = new RunningCommand(args, nodeArgs)
+  const child = new RunningCommand(args, nodeArgs, environment)
   try {
     const code = await patiently(child.exitCode, () => `the end of the command; it says ${child.stderrText}`)
     return { code, stdout: child.stdoutText, stderr: child.stderrText }

@@ -15,7 +15,7 @@ import { TRUNCATED_RESPONSE, decode, encode } from 'dns-packet'
 import fc from 'fast-check'
 import { ProxyError } from '../../lib/core/errors.ts'
 import { Resolver, type ResolvedAddress, type ResolverOptions } from '../../lib/upstream/resolver.ts'
-import { answerTo, code, rcode, silence, startNameServer, zone, type NameServer, type Reply } from '../support/name-server.ts'
+import { answerTo, code, rcode, silence, startNameServer, zone, zoneOf, type NameServer, type Reply } from '../support/name-server.ts'
 
 /** A resolver without a hosts file, whose clock stands still until the test turns it; closed at the end of the test. */
 function makeResolver(t: TestContext, server: { address: string }, options: Partial<ResolverOptions> = {}) {
@@ -615,3 +615,83 @@ async function listenOnOnePort(t: TestContext, overTcp: NameServer['reply'], ove
     }
   }
 }
+
+describe('services', () => {
+  test('the records are told as they are, with the host in lower case', async (t) => {
+    const server = await startNameServer(
+      t,
+      zoneOf([
+        { name: '_http._tcp.app.test', type: 'SRV', data: '10 60 8080 A.App.test' },
+        { name: '_http._tcp.app.test', type: 'SRV', data: '20 0 65535 b.app.test' },
+      ]),
+    )
+    const { resolver } = makeResolver(t, server)
+    const verdict = await resolver.renewServices('_http._tcp.app.test')
+    assert.equal(verdict.kind, 'services')
+    assert.deepEqual(
+      verdict.services.toSorted((one, other) => one.priority - other.priority),
+      [
+        { host: 'a.app.test', port: 8080, priority: 10, weight: 60 },
+        { host: 'b.app.test', port: 65_535, priority: 20, weight: 0 },
+      ],
+    )
+  })
+
+  test('a service that is not there is news; a server that refuses, says nothing or says nonsense is an outage', async (t) => {
+    const server = await startNameServer(t, code(rcode.nameError))
+    const { resolver: patient } = makeResolver(t, server)
+    const { resolver: hasty } = makeResolver(t, server, { timeoutMs: 200 })
+    const ask = async (resolver: Resolver): Promise<string> => {
+      const verdict = await resolver.renewServices('_http._tcp.app.test')
+      return verdict.kind === 'services' ? verdict.kind : `${verdict.kind} ${verdict.error.code}`
+    }
+    assert.equal(await ask(patient), 'absent ERR_EPROXY_DNS_FAILED')
+    server.reply = (query) => [answerTo(query, [])]
+    assert.equal(await ask(patient), 'absent ERR_EPROXY_DNS_FAILED')
+    server.reply = code(rcode.refused)
+    assert.equal(await ask(patient), 'failed ERR_EPROXY_DNS_FAILED')
+    server.reply = silence
+    assert.equal(await ask(hasty), 'failed ERR_EPROXY_DNS_TIMEOUT')
+    server.reply = () => [Buffer.from('nonsense')]
+    assert.match(await ask(hasty), /^failed /)
+  })
+
+  test('what is no name is not asked for', async (t) => {
+    const server = await startNameServer(t, silence)
+    const { resolver } = makeResolver(t, server)
+    for (const name of ['', '.', 'a b', 'x'.repeat(300)]) assert.equal((await resolver.renewServices(name)).kind, 'failed')
+    assert.equal((await resolver.renew('a b')).kind, 'failed')
+    assert.deepEqual(server.asked, [])
+  })
+
+  test('close ends a question that is under way, and what is asked after it', async (t) => {
+    const server = await startNameServer(t, silence)
+    const { resolver } = makeResolver(t, server)
+    const pending = [resolver.renewServices('_http._tcp.app.test'), resolver.renew('app.test')]
+    assert.equal(resolver.queriesPending, 2)
+    resolver.close()
+    for (const verdict of await Promise.all(pending)) assert.equal(verdict.kind, 'failed')
+    assert.equal((await resolver.renew('app.test')).kind, 'failed')
+    assert.equal((await resolver.renewServices('_http._tcp.app.test')).kind, 'failed')
+  })
+})
+
+describe('renewing', () => {
+  test('asks although an answer is known, and keeps the new one for everybody', async (t) => {
+    const server = await startNameServer(t, zone(['10.0.0.1']))
+    const { resolver } = makeResolver(t, server)
+    await resolver.resolve('app.test')
+    server.reply = zone(['10.0.0.2'], [], 1_000_000)
+    const verdict = await resolver.renew('APP.test')
+    assert.deepEqual(verdict, { kind: 'addresses', addresses: [{ address: '10.0.0.2', family: 4 }], ttlMs: 300_000 })
+    assert.deepEqual(addressesOf(resolver.lookupCached('app.test')), ['10.0.0.2'])
+  })
+
+  test('an IP literal is what it is, without a question', async (t) => {
+    const server = await startNameServer(t, silence)
+    const { resolver } = makeResolver(t, server)
+    const verdict = await resolver.renew('192.0.2.1')
+    assert.equal(verdict.kind, 'addresses')
+    assert.deepEqual(server.asked, [])
+  })
+})

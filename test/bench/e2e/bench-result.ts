@@ -19,6 +19,7 @@ export function makeResult(changes: Partial<BenchResult> = {}): BenchResult {
     settings: { rounds: 2, seconds: 1, warmupSeconds: 1, accessLog: 'off' },
     workloads: [],
     accessLog: null,
+    configured: null,
     openLoop: null,
     drips: [],
     idle: [],

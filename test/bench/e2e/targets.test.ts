@@ -51,6 +51,25 @@ test('the cost of the access log is a difference of rounds, not of medians', () 
   assert.deepEqual(check?.range, { median: 1, min: 1, max: 9 })
 })
 
+test('what is configured is compared with the bare proxy of the same rounds, and one that made errors is not', () => {
+  const workload = makeWorkload('configured', [
+    makeRun('eproxy', 'subject', [10, 20]),
+    makeRun('configured', 'subject', [11, 21]),
+    makeRun('configured+log', 'subject', [12, 26]),
+  ])
+  const checks = checkTargets(makeResult({ configured: workload }))
+  assert.deepEqual(
+    checks.map(({ measured, note }) => [Number(measured.toFixed(3)), note]),
+    [
+      [1.075, 'to eproxy as it comes'],
+      [1.25, 'with an access log, to eproxy as it comes'],
+    ],
+  )
+  assert.deepEqual(checks.map(isMet), [true, false])
+  const wrong = makeWorkload('configured', [makeRun('eproxy', 'subject', [10]), makeRun('configured', 'subject', [1], { errors: 1 })])
+  assert.deepEqual(checkTargets(makeResult({ configured: wrong })), [])
+})
+
 test('a drip is judged by the growth with the head, and beside a bare pipe', () => {
   const run = (name: string, kind: 'subject' | 'floor', cost: number) => ({
     name,

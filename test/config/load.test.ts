@@ -1,0 +1,377 @@
+/** What is said of a configuration that is wrong, to the column, and what comes of one that is right. */
+import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { interpret, loadConfiguration, type Loaded } from '../../lib/config/load.ts'
+import type { Override } from '../../lib/config/overrides.ts'
+import { ConfigError } from '../../lib/config/problem.ts'
+import { TemporaryFolder } from '../support/temporary-folder.ts'
+
+function load(text: string, overrides: readonly Override[] = [], environment: Record<string, string> = {}): Loaded {
+  return interpret({ path: 'a.yaml', overrides, environment }, text)
+}
+
+/** The lines that are said of a text. */
+function problemsOf(text: string, overrides: readonly Override[] = []): string[] {
+  try {
+    load(text, overrides)
+  } catch (error) {
+    assert(error instanceof ConfigError, String(error))
+    return error.message.split('\n')
+  }
+  return []
+}
+
+const group = 'upstreams: { app: [127.0.0.1:1] }\n'
+
+test('short forms are the full ones', () => {
+  const short = load(`
+listeners: [':8080']
+upstreams: { app: [127.0.0.1:1, 'unix:/a'] }
+routes:
+  - { match: { host: a.example, path: /v1/, method: GET, headers: { X-A: b } }, upstream: app, rateLimits: fast }
+  - { match: { path: /old }, redirect: '/new' }
+  - { match: { path: /text }, answer: hello }
+  - { match: { path: /none }, answer: 404 }
+rateLimits: { fast: 10/s, slow: 100/5m }
+admin: 127.0.0.1:1
+accessLog: '-'
+`)
+  const full = load(`
+listeners:
+  - address: ':8080'
+    profile: raw
+upstreams:
+  app:
+    servers:
+      - { address: 127.0.0.1:1, weight: 1, backup: false }
+      - { address: unix:/a }
+    balance: power-of-two
+routes:
+  - name: route-1
+    match:
+      hosts: [a.example]
+      path: { prefix: /v1/ }
+      methods: [GET]
+      headers: { x-a: { exact: b } }
+    upstream: app
+    rateLimits: [fast]
+  - match: { path: { prefix: /old } }
+    redirect: { location: /new, status: 302 }
+  - match: { path: { prefix: /text } }
+    answer: { status: 200, body: hello, contentType: text/plain; charset=utf-8 }
+  - match: { path: { prefix: /none } }
+    answer: { status: 404 }
+rateLimits:
+  fast: { requests: 10, per: 1s, burst: 10, key: client }
+  slow: { requests: 100, per: 5m }
+admin: { address: 127.0.0.1:1, token: '', public: false }
+accessLog: { destination: '-', format: json }
+`)
+  assert.deepEqual(short.configuration, full.configuration)
+  const [route] = full.configuration.service.routes
+  assert.deepEqual(route?.match, { hosts: ['a.example'], path: { prefix: '/v1/' }, methods: ['GET'], headers: { 'x-a': { exact: 'b' } } })
+  assert.deepEqual(route?.action, { kind: 'proxy', group: 'app' })
+})
+
+test('JSON is read as well', () => {
+  const { configuration } = load('{\n\t"listeners": [":1"],\n\t"upstreams": {"app": ["127.0.0.1:1"]}\n}')
+  assert.deepEqual(
+    configuration.service.listeners.map(({ address }) => address),
+    [':1'],
+  )
+})
+
+test('with one group and no routes everything goes there', () => {
+  const { service } = load(group).configuration
+  assert.deepEqual(
+    service.routes.map(({ name, action }) => [name, action]),
+    [['default', { kind: 'proxy', group: 'app' }]],
+  )
+})
+
+test('the profile decides what a listener does not say', () => {
+  const { service } = load(
+    `profile: edge\nlisteners: [':1', { address: ':2', profile: raw }, { address: ':3', requestBodyBytes: 1k, rateLimits: [] }]\n${group}`,
+  ).configuration
+  const [edge, raw, own] = service.listeners
+  assert.equal(edge?.forwarded, 'both')
+  assert.equal(edge.requestBodyBytes, 100 * 1_024 * 1_024)
+  assert.equal(edge.connectionsPerClient, 100)
+  assert.equal(edge.securityFields?.contentTypeOptions, true)
+  assert.equal(edge.serverField, 'remove')
+  assert.deepEqual(edge.rateLimits, ['edge-client'])
+  assert.equal(service.rateLimits['edge-client']?.requests, 100)
+  assert.deepEqual(raw, {
+    address: ':2',
+    profile: 'raw',
+    forwarded: 'off',
+    trustedProxies: [],
+    rateLimits: [],
+    connectionsPerClient: 0,
+    requestBodyBytes: 0,
+  })
+  assert.equal(own?.requestBodyBytes, 1_024)
+  assert.deepEqual(own.rateLimits, [])
+})
+
+test('every mistake is told with its line, its column and what was expected', () => {
+  const cases: readonly (readonly [text: string, ...said: string[]])[] = [
+    [`${group}timeouts:\n  requestHaed: 10s\n`, 'a.yaml:3:3: timeouts: unknown key "requestHaed"; did you mean requestHead?'],
+    ['upstream: {}\n', 'a.yaml:1:1: unknown key "upstream"; did you mean upstreams?'],
+    [
+      `${group}timeouts: { connect: 10 }\n`,
+      'a.yaml:2:22: timeouts.connect: "10" is not a duration: the unit is missing; there are d, h, m, s, ms (for example 10s)',
+    ],
+    [
+      `${group}timeouts: { connect: 10k }\n`,
+      'a.yaml:2:22: timeouts.connect: "10k" is not a duration: write whole numbers with d, h, m, s, ms, such as 10s or 1h30m',
+    ],
+    [`${group}timeouts: { connect: .nan }\n`, 'a.yaml:2:22: timeouts.connect: expected a duration, such as 10s or 1h30m, not NaN'],
+    [`${group}timeouts: { connect: 3d }\n`, 'a.yaml:2:22: timeouts.connect: must be from 1ms to 1d, not 3d'],
+    [
+      `${group}limits: { requestHeadBytes: 32s }\n`,
+      'a.yaml:2:29: limits.requestHeadBytes: "32s" is not a size: write a whole number of bytes, or with k, m or g (k is 1024), such as 512 or 64k',
+    ],
+    [`${group}limits: { connections: 1.5 }\n`, 'a.yaml:2:24: limits.connections: "1.5" is not a whole number'],
+    [`${group}workers: many\n`, 'a.yaml:2:10: workers: "many" is not a whole number'],
+    [`${group}timeouts: 10s\n`, 'a.yaml:2:11: timeouts: expected a section of keys and values, not "10s"'],
+    [`${group}forwarded: all\n`, 'a.yaml:2:12: forwarded: expected off, x-forwarded, forwarded or both, not "all"'],
+    [`${group}profile: egde\n`, 'a.yaml:2:10: profile: expected raw or edge, not "egde"; did you mean edge?'],
+    [`${group}via: 5\n`, "a.yaml:2:6: via: expected a text, not 5; write '5' in quotes"],
+    [`${group}${group}`, 'a.yaml:2:1: this key is given twice; every key may stand once'],
+    [
+      `${group}listeners: [':1', 'host:port']\n`,
+      'a.yaml:2:19: listeners[1]: "host:port" is not an address; write host:port, [v6]:port, :port or unix:path',
+    ],
+    [`${group}listeners: [':1', { address: ':1' }]\n`, 'a.yaml:2:30: listeners[1].address: another listener has :1 already'],
+    [
+      `${group}trustedProxies: [10.0.0.0/33]\n`,
+      'a.yaml:2:18: trustedProxies[0]: "10.0.0.0/33" is not a network: the prefix is a whole number from 0 to 32',
+    ],
+    [`${group}routes:\n  - upstream: ap\n`, 'a.yaml:3:15: routes[0].upstream: there is no upstream group "ap"; did you mean app?'],
+    [
+      `${group}routes:\n  - { upstream: app, rateLimits: [fast] }\n`,
+      'a.yaml:3:35: routes[0].rateLimits[0]: there is no rate limit "fast"; there is none',
+    ],
+    [`${group}routes:\n  - match: {}\n`, 'a.yaml:3:5: routes[0]: expected one of upstream, redirect, answer: the route leads nowhere'],
+    [
+      `${group}routes:\n  - { upstream: app, answer: x }\n`,
+      'a.yaml:3:22: routes[0].answer: upstream and answer exclude each other: a route does one thing',
+    ],
+    [
+      `${group}routes:\n  - { name: a, match: { host: A.example }, upstream: app }\n  - { match: { hosts: [a.example] }, answer: x }\n`,
+      'a.yaml:4:7: routes[1].match: route "a" matches the same requests',
+    ],
+    [
+      `${group}routes:\n  - { match: { path: { pattern: '(' } }, upstream: app }\n`,
+      /^a\.yaml:3:33: routes\[0\]\.match\.path\.pattern: /.source,
+    ],
+    [`${group}rules: { H1-NULL: warn }\n`, 'a.yaml:2:10: rules: unknown key "H1-NULL"; did you mean H1-NUL?'],
+    [
+      `${group}routes:\n  - { upstream: app, requestHeaders: { set: { Content-Length: '5' } } }\n`,
+      'a.yaml:3:47: routes[0].requestHeaders.set.Content-Length: Content-Length frames the message or belongs to one connection, and cannot be changed',
+    ],
+    [
+      `${group}admin: ':9090'\n`,
+      'a.yaml:2:8: admin: :9090 can be reached from other machines; say public: true when that is meant, or take 127.0.0.1',
+    ],
+    [`${group}admin: { address: '127.0.0.1:1', token: { env: NONE } }\n`, 'a.yaml:2:34: admin.token: the environment has no variable NONE'],
+    [`${group}rateLimitStore: http://h\n`, 'a.yaml:2:17: rateLimitStore: expected redis://[user:password@]host:port[/db]'],
+    [`upstreams: { a: [x:1], b: [x:1] }\n`, 'a.yaml:1:1: upstreams: there are 2 groups and no routes that say which request goes where'],
+    ['', 'a.yaml:1:1: there is nothing to do: expected upstreams, or routes that answer by themselves'],
+    ['- a\n', 'a.yaml:1:1: expected a section of keys and values, not a list'],
+    [`${group}a: !!binary aGk=\n`, 'a.yaml:2:13: the tag "tag:yaml.org,2002:binary" has no meaning here'],
+    [`${group}<<: { via: x }\n`, 'a.yaml:2:1: sections are not merged by <<; an alias (*name) stands for a whole section'],
+    [`${group}__proto__: { via: x }\n`, 'a.yaml:2:1: unknown key "__proto__"'],
+    [`${group}via: *x\n`, 'a.yaml:2:6: there is no anchor &x before this alias'],
+    [`${group}---\nvia: x\n`, 'a.yaml:2:1: a second document begins here; the file is one'],
+    [
+      `upstreams: { app: { servers: [x:1], intervalMs: 1s, healt: /x } }\n`,
+      'a.yaml:1:37: upstreams.app: unknown key "intervalMs"; there are servers, balance, hashOn, stickyCookie, slowStart, panicShare, resolveAll, health, outlier, breaker, host, pool, timeouts, desync',
+      'a.yaml:1:53: upstreams.app: unknown key "healt"; did you mean health?',
+    ],
+    [
+      `upstreams: { app: { servers: [x:1], slow_start: 1s } }\n`,
+      'a.yaml:1:37: upstreams.app: unknown key "slow_start"; did you mean slowStart?',
+    ],
+    [
+      `upstreams: { app: { servers: [x:1, x:1] } }\n`,
+      'a.yaml:1:36: upstreams.app.servers[1]: the group has x:1 already; give it a weight instead',
+    ],
+  ]
+  for (const [text, ...said] of cases) {
+    const found = problemsOf(text)
+    if (said[0]?.startsWith('^') === true) assert.match(found.join('\n'), new RegExp(said[0]))
+    else assert.deepEqual(found, said, text)
+  }
+})
+
+test('several mistakes are told in the order of the file, and not without end', () => {
+  assert.deepEqual(
+    problemsOf(`${group}via: 'a b'\ntimeouts: { dns: x, queue: true }\nworkers: 0\n`).map((line) => line.split(': ').slice(0, 2).join(' ')),
+    ['a.yaml:2:6 via', 'a.yaml:3:18 timeouts.dns', 'a.yaml:3:28 timeouts.queue', 'a.yaml:4:10 workers'],
+  )
+  const many = problemsOf(Array.from({ length: 50 }, (_, index) => `wrong${index}: 1\n`).join(''))
+  assert.equal(many.length, 21)
+  assert.equal(many.at(-1), 'and 30 more')
+})
+
+test('a flag goes before the file, and what is wrong with it is told in its name', () => {
+  const flag = (steps: readonly string[], value: string | readonly string[], shown: string): Override => ({ steps, value, shown })
+  const text = `${group}timeouts: { queue: 1s, dns: 2s }\nlisteners: [{ address: ':1', profile: edge }, ':2']\naccessLog: /a\n`
+  const { configuration } = load(text, [
+    flag(['timeouts', 'queue'], '7s', '--timeout-queue'),
+    flag(['listeners'], ['127.0.0.1:0'], '--listen'),
+    flag(['upstreams'], ['127.0.0.1:7', 'unix:/x'], '--upstream'),
+    flag(['accessLog', 'destination'], '-', 'EPROXY_ACCESS_LOG'),
+    flag(['log', 'level'], 'debug', '--log-level'),
+  ])
+  assert.equal(configuration.engine.timeouts?.queue, 7_000)
+  assert.equal(configuration.engine.timeouts.dns, 2_000)
+  assert.deepEqual(
+    configuration.service.listeners.map(({ address, profile }) => [address, profile]),
+    [['127.0.0.1:0', 'edge']],
+  )
+  assert.deepEqual(
+    configuration.service.groups['app']?.servers.map(({ address }) => address),
+    ['127.0.0.1:7', 'unix:/x'],
+  )
+  assert.equal(configuration.accessLog?.destination, '-')
+  assert.equal(configuration.logLevel, 'debug')
+
+  assert.deepEqual(problemsOf(text, [flag(['timeouts', 'queue'], '7', 'EPROXY_TIMEOUT_QUEUE')]), [
+    'EPROXY_TIMEOUT_QUEUE: "7" is not a duration: the unit is missing; there are d, h, m, s, ms (for example 7s)',
+  ])
+  assert.deepEqual(problemsOf('upstreams: { a: [x:1], b: [x:2] }', [flag(['upstreams'], ['y:1'], '--upstream')]), [
+    '--upstream: the file has 2 groups of servers (a, b); which one is meant cannot be said by a flag',
+  ])
+  // Without a file a flag can say all there is.
+  assert.equal(
+    interpret({ path: undefined, overrides: [flag(['upstreams'], ['y:1'], '--upstream')], environment: {} }, '').configuration.service
+      .routes.length,
+    1,
+  )
+})
+
+test('secrets come from the environment, or from a file beside the configuration', () => {
+  using folder = new TemporaryFolder()
+  fs.writeFileSync(folder.file('token'), 'from a file\n')
+  fs.writeFileSync(
+    folder.file('a.yaml'),
+    `${group}admin: { address: '127.0.0.1:1', token: { file: token } }\nrateLimitStore: { url: { env: STORE } }\n`,
+  )
+  const { configuration } = loadConfiguration({ path: folder.file('a.yaml'), overrides: [], environment: { STORE: 'redis://h:1' } })
+  assert.equal(configuration.admin?.token, 'from a file')
+  assert.equal(configuration.service.rateLimitStore?.url, 'redis://h:1')
+})
+
+test('what is defined and used by nothing is told, and is no mistake', () => {
+  const { configuration } = load('upstreams: { a: [x:1], b: [x:1] }\nroutes: [{ upstream: a }]\nrateLimits: { c: 1/s }\n')
+  assert.deepEqual(configuration.warnings, ['upstreams.b is used by no route', 'rateLimits.c is used by no route and no listener'])
+})
+
+test('a file that cannot be read is told with its name', () => {
+  using folder = new TemporaryFolder()
+  for (const [path, said] of [
+    [folder.file('none.yaml'), /none\.yaml: there is no such file$/],
+    [folder.path, /: it is a folder$/],
+  ] as const)
+    assert.throws(() => loadConfiguration({ path, overrides: [], environment: {} }), {
+      name: 'ProxyError',
+      code: 'ERR_EPROXY_OPTION',
+      message: said,
+    })
+})
+
+test('deep nesting and aliases that multiply are refused in words', () => {
+  assert.match(problemsOf('['.repeat(100_000)).join(), /nested too deeply/)
+  assert.match(problemsOf(`${'{a: '.repeat(200)}1${'}'.repeat(200)}`).join(), /nested too deeply/)
+  const bomb = [
+    'a0: &a0 [x, x, x, x, x, x, x, x, x, x]',
+    ...Array.from({ length: 9 }, (_, index) => `a${index + 1}: &a${index + 1} [${`*a${index}, `.repeat(10)}]`),
+  ]
+  assert.match(problemsOf(bomb.join('\n')).join(), /alias/)
+})
+
+test('any text is a configuration or a list of problems, and nothing else', () => {
+  const key = fc.constantFrom(
+    'upstreams',
+    'routes',
+    'listeners',
+    'match',
+    'path',
+    'timeouts',
+    'queue',
+    'rateLimits',
+    'app',
+    'servers',
+    'health',
+    '__proto__',
+    'constructor',
+    '<<',
+    '',
+  )
+  const leaf = fc.oneof(
+    fc.string({ maxLength: 8 }),
+    fc.double(),
+    fc.boolean(),
+    fc.constant(null),
+    fc.constantFrom('127.0.0.1:1', '10s', '/a', '10/s', 'app', 'edge'),
+  )
+  const { tree } = fc.letrec<{ tree: unknown }>((tie) => ({
+    tree: fc.oneof(
+      { maxDepth: 5, withCrossShrink: true },
+      leaf,
+      fc.array(tie('tree'), { maxLength: 3 }),
+      fc.dictionary(key, tie('tree'), { maxKeys: 5 }),
+    ),
+  }))
+  const yamlText = fc
+    .array(
+      fc.oneof(
+        key,
+        fc.constantFrom(
+          ': ',
+          '\n',
+          '\n  ',
+          '- ',
+          '{',
+          '}',
+          '[',
+          ']',
+          ', ',
+          '&a ',
+          '*a',
+          '!x ',
+          '| ',
+          '"',
+          "'",
+          '# ',
+          '%YAML 1.1',
+          '---\n',
+          '\t',
+          '\0',
+          '\u{1F600}',
+        ),
+      ),
+      { maxLength: 30 },
+    )
+    .map((pieces) => pieces.join(''))
+  const check = (text: string): void => {
+    for (const line of problemsOf(text)) assert.match(line, /^a\.yaml:\d+:\d+: .|^and \d+ more$/s)
+  }
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        yamlText,
+        fc.string(),
+        tree.map((value) => JSON.stringify(value) ?? ''),
+        tree.map((value) => `${group}${JSON.stringify({ x: value })}`),
+      ),
+      check,
+    ),
+    { numRuns: 500 },
+  )
+})

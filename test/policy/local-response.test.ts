@@ -1,0 +1,59 @@
+/** Responses in the proxy's own name: who gets JSON, and that the length is that of the octets. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { encodeLocalResponse, prefersProblem, toOctets } from '../../lib/policy/local-response.ts'
+
+test('JSON goes to whom names it before text, or with more weight', () => {
+  const wants = (...values: readonly string[]): boolean =>
+    prefersProblem(`GET / HTTP/1.1\r\nHost: a\r\n${values.map((value) => `aCCept:${value}\r\n`).join('')}\r\n`)
+  for (const value of [
+    'application/json',
+    ' application/problem+json;q=0.5',
+    'APPLICATION/JSON, text/plain, */*',
+    'text/html;q=0.5, application/json',
+    '*/*;q=0.1,application/json ; q=0.2',
+  ]) {
+    assert(wants(value), value)
+  }
+  assert(wants('image/png', 'application/json'))
+  for (const value of [
+    '',
+    '*/*',
+    'text/html,application/json;q=0.9',
+    'text/plain, application/json',
+    'application/json;q=0',
+    'application/jsonp',
+    'application/json;q=0.1, text/*;q=0.2',
+  ]) {
+    assert(!wants(value), value)
+  }
+  assert(!wants() && !prefersProblem(''))
+})
+
+test('a problem has the title of its status, and details in any characters', () => {
+  const text = encodeLocalResponse(
+    { status: 404, error: 'destination_not_found', details: 'caf\u00e9 "x"', fields: '' },
+    'today',
+    true,
+    false,
+    true,
+  )
+  const [head = '', body = ''] = text.split('\r\n\r\n')
+  assert.match(
+    head,
+    new RegExp(`^HTTP/1\\.1 404 Not Found\r\nContent-Type: application/problem\\+json\r\nContent-Length: ${body.length}\r\n`),
+  )
+  assert.deepEqual(JSON.parse(Buffer.from(body, 'latin1').toString('utf8')), { title: 'Not Found', status: 404, detail: 'caf\u00e9 "x"' })
+})
+
+test('content takes the place of the text about the status; 204 and 304 have none', () => {
+  const content = { type: 'text/html', octets: toOctets('\u20ac') }
+  const full = encodeLocalResponse({ status: 200, error: '', details: '', fields: 'X: y\r\n', content }, 'today', false, false)
+  assert.equal(full, 'HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 3\r\nDate: today\r\nX: y\r\n\r\n\xe2\x82\xac')
+  for (const status of [204, 304]) {
+    const none = encodeLocalResponse({ status, error: '', details: '', fields: '', content }, 'today', false, false)
+    assert.match(none, /^HTTP\/1\.1 \d+ [A-Za-z ]+\r\nDate: today\r\n\r\n$/)
+  }
+  const toHead = encodeLocalResponse({ status: 200, error: '', details: '', fields: '', content }, 'today', false, true)
+  assert.match(toHead, /Content-Length: 3\r\n[^]*\r\n\r\n$/)
+})
