@@ -128,6 +128,8 @@ export interface ProxyStats {
   readonly rateLimits: Readonly<Record<string, RateLimitCounts>>
   /** Of shared rate limits; undefined without any. */
   readonly rateLimitStore: StoreStats | undefined
+  /** Rules that were broken, and were told to warn only. */
+  readonly toleratedTotal: number
   readonly faultsTotal: number
   /** Signs that upstream connections were out of step, by kind. Servers have their own counts in `upstreams`. */
   readonly desync: DesyncCounts
@@ -211,6 +213,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   #exchangesTotal = 0
   #refusedTotal = 0
   #connectionsRefusedTotal = 0
+  #toleratedTotal = 0
   #faultsTotal = 0
   #reloadsTotal = 0
   readonly #desyncCounts = zeroDesyncCounts()
@@ -275,6 +278,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       exchangesTotal: this.#exchangesTotal,
       refusedTotal: this.#refusedTotal,
       connectionsRefusedTotal: this.#connectionsRefusedTotal,
+      toleratedTotal: this.#toleratedTotal,
       faultsTotal: this.#faultsTotal,
       desync: { ...this.#desyncCounts },
       counters: this.#counters.figures,
@@ -606,19 +610,22 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
 
   #onConnection(accepted: Accepted, environment: ListenerEnvironment): void {
     systemClock.refresh()
-    const { listener } = environment.policy
+    const { listener, trusted } = environment.policy
     if (this.#connections.size >= this.#config.limits.connections)
       return this.#refuseConnection(accepted, 'ERR_EPROXY_CONNECTIONS_MAX', listener)
     const perClient = listener?.connectionsPerClient ?? 0
     let connection: DownstreamConnection | undefined
+    // A proxy that is trusted speaks for many.
+    let isCounted = perClient > 0
     const socket = acceptSocket(accepted, this.#read, (opened) => {
-      if (perClient > 0 && !environment.clients.mayConnect(opened.remoteAddress, perClient)) return silentHandler
+      if (isCounted && trusted !== null) isCounted = !trusted.has(opened.remoteAddress)
+      if (isCounted && !environment.clients.mayConnect(opened.remoteAddress, perClient)) return silentHandler
       return (connection = new DownstreamConnection(opened, environment))
     })
     if (connection === undefined) return this.#turnAway(socket, 'ERR_EPROXY_CLIENT_CONNECTIONS_MAX', listener)
     this.#connectionsTotal++
     this.#counters.countConnection('client', 'accepted')
-    if (perClient > 0) environment.clients.add(connection, socket.remoteAddress)
+    if (isCounted) environment.clients.add(connection, socket.remoteAddress)
     this.#connections.add(connection)
     this.#connectionsWatcher?.(this.#connections.size)
     if (this.listenerCount('connection') > 0) this.#tell(() => this.emit('connection', socket.remote))
@@ -682,14 +689,15 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     if (this.listenerCount('error') > 0) this.emit('error', error)
   }
 
-  #onRefusal({ id, side, peer, rule, section, offset }: Refusal): void {
-    this.#refusedTotal++
-    this.#counters.countViolation(rule, side, 'reject')
+  #onRefusal({ id, action, side, peer, rule, section, offset }: Refusal): void {
+    if (action === 'reject') this.#refusedTotal++
+    else this.#toleratedTotal++
+    this.#counters.countViolation(rule, side, action)
     if (this.#refusals.take()) {
       const { untold } = this.#refusals
       this.#logger.info(
-        { id, side, peer, rule, section, offset, ...(untold > 0 && { untold }) },
-        side === 'client' ? 'request refused' : 'response refused',
+        { id, action, side, peer, rule, section, offset, ...(untold > 0 && { untold }) },
+        action === 'warn' ? 'request tolerated' : side === 'client' ? 'request refused' : 'response refused',
       )
     }
   }

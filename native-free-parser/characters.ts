@@ -36,6 +36,12 @@ export const pathOctets = table("-._~!$&'()*+,;=:@/[]|", [digit, upper, lower])
 /** Query octets: path octets, "?", and what browsers leave bare in a query (WHATWG URL, query percent-encode set). "%" is data here. */
 export const queryOctets = table("-._~!$&'()*+,;=:@/?[]|\\^`{}%", [digit, upper, lower])
 
+/**
+ * What H1-TARGET-CHAR lets pass in a target when it only warns: octets that end nothing, for any parser. Not "#", which ends the target for some,
+ * and not a backslash in a path, which is "/" for others; octets from 0x80 are refused by llhttp already.
+ */
+export const looseOctets = table('"<>^`{}')
+
 /** SP or HTAB: what OWS and BWS are made of, RFC 9110 section 5.6.3. */
 export function isWhiteSpace(code: number): boolean {
   return code === 0x20 || code === 0x09
@@ -57,6 +63,18 @@ export function equalsIgnoreCase(raw: string, start: number, end: number, lowerC
     const code = raw.charCodeAt(start + i)
     const wanted = lowerCase.charCodeAt(i)
     if (code !== wanted && (code < 0x41 || code > 0x5a || code + 32 !== wanted)) return false
+  }
+  return true
+}
+
+/** Whether raw[start, end) equals `lowerCase` in any case, with "_" for any "-". */
+export function resemblesName(raw: string, start: number, end: number, lowerCase: string): boolean {
+  if (end - start !== lowerCase.length) return false
+  for (let i = 0; i < lowerCase.length; i++) {
+    const code = raw.charCodeAt(start + i)
+    const wanted = lowerCase.charCodeAt(i)
+    if (code === wanted || (code >= 0x41 && code <= 0x5a && code + 32 === wanted) || (code === 0x5f && wanted === 0x2d)) continue
+    return false
   }
   return true
 }

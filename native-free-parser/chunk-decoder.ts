@@ -71,12 +71,14 @@ const forbiddenTrailers: ReadonlySet<string> = new Set([
   ],
   ...['authorization', 'proxy-authorization', 'www-authenticate', 'proxy-authenticate', 'cookie', 'set-cookie'],
   ...['content-encoding', 'content-type', 'content-range', 'age', 'date', 'expires', 'location', 'retry-after', 'vary', 'warning'],
-  ...['via', 'forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip', 'http2-settings'],
+  ...['via', 'forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-port', 'x-forwarded-proto', 'x-real-ip', 'http2-settings'],
 ])
 
 export interface TrailerSection {
   /** Name and value of each field in order, alternating; values without surrounding white space. */
   readonly rawFields: readonly string[]
+  /** There was a field that must not be there, and it was dropped: the parser was told to tolerate that, and whoever takes the section decides. */
+  readonly fault?: ParseError | undefined
 }
 
 /** Who receives the data. `bytes` is borrowed: valid only during the call. */
@@ -86,6 +88,7 @@ export interface ChunkDataHandler {
 
 export class ChunkDecoder {
   readonly #limits: ParserLimits
+  readonly #dropsForbidden: boolean
   #state: State = State.SIZE_FIRST
   #digits = 0
   #size = 0
@@ -95,8 +98,10 @@ export class ChunkDecoder {
   #trailerBytes = 0
   #trailerFields = 0
 
-  constructor(limits: ParserLimits) {
+  /** @param dropsForbidden - trailer fields that must not be there are dropped; otherwise the message is refused for them. */
+  constructor(limits: ParserLimits, dropsForbidden = false) {
     this.#limits = limits
+    this.#dropsForbidden = dropsForbidden
   }
 
   /** Ready for the next message. */
@@ -124,13 +129,16 @@ export class ChunkDecoder {
   takeTrailers(messageOffset: number): TrailerSection | undefined {
     if (this.#trailerFields === 0) return undefined
     const rawFields: string[] = []
+    let fault: ParseError | undefined
     for (const line of this.#trailerText.split('\r\n').slice(0, this.#trailerFields)) {
       const colon = line.indexOf(':')
       const name = line.slice(0, colon)
-      if (forbiddenTrailers.has(name.toLowerCase())) throw new ParseError('H1-TRAILER-FIELD', messageOffset)
-      rawFields.push(name, trimWhiteSpace(line.slice(colon + 1)))
+      if (forbiddenTrailers.has(name.toLowerCase())) {
+        fault ??= new ParseError('H1-TRAILER-FIELD', messageOffset)
+        if (!this.#dropsForbidden) throw fault
+      } else rawFields.push(name, trimWhiteSpace(line.slice(colon + 1)))
     }
-    return { rawFields }
+    return { rawFields, fault }
   }
 
   /**

@@ -3,6 +3,7 @@
  * of all other fields stay; white space around values becomes one space before and none behind. Fields that stay are copied in runs,
  * so that a head of which little changes costs a few string operations, however many fields it has.
  */
+import { DROPPED, UNTOUCHED, type FieldEdits } from './field-edits.ts'
 import { FieldKind } from './field-kind.ts'
 import { BodyKind, type MessageHead, type RequestHead, type ResponseHead } from './head.ts'
 import { spanWidth } from './wasm/engine.ts'
@@ -56,8 +57,14 @@ export interface RequestEncoding {
   maxForwards: string
   /** The client takes trailers: `TE: trailers`. */
   acceptsTrailers: boolean
-  /** Fields that tell of the client, whole lines with CRLF; X-Forwarded-Host and X-Forwarded-Proto of the client are dropped when not ''. */
-  forwarded: string
+  /** The Host that is sent, '' for that of the request. */
+  host: string
+  /** Fields that do not leave: bit 1 << FieldKind for each kind. 0 for none. */
+  drops: number
+  /** What else is changed, null for nothing. */
+  edits: FieldEdits | null
+  /** Lines to add, whole and with CRLF. */
+  added: string
 }
 
 /** The head for an upstream: origin-form, HTTP/1.1, canonical framing. Latin-1. */
@@ -74,6 +81,8 @@ export function encodeRequestHead(head: RequestHead, encoding: RequestEncoding):
     run = firstField
   }
   const { nominated } = head.connection
+  const { edits } = encoding
+  let seen = 0
   for (let i = 0; i < head.count; i++) {
     const kind = head.kinds[i] as FieldKind
     const at = i * spanWidth
@@ -82,6 +91,11 @@ export function encodeRequestHead(head: RequestHead, encoding: RequestEncoding):
     let line: string | undefined
     if (kind !== FieldKind.OTHER) line = requestLine(head, kind, encoding)
     if (line === undefined && nominated.size > 0 && nominated.has(head.name(i).toLowerCase())) line = ''
+    if (edits !== null && line === undefined) {
+      const verdict = edits.find(raw, start, head.spans[at + 1]!)
+      if (verdict === DROPPED) line = ''
+      else if (verdict !== UNTOUCHED) seen |= verdict
+    }
     if (line === undefined) {
       if (isCanonical(head, at, next)) continue
       line = raw.substring(start, head.spans[at + 1]) + COLON_SPACE + raw.substring(head.spans[at + 2]!, head.spans[at + 3]) + CRLF
@@ -91,7 +105,7 @@ export function encodeRequestHead(head: RequestHead, encoding: RequestEncoding):
     run = next
   }
   text += raw.substring(run, raw.length - 2)
-  if (!head.has(FieldKind.HOST)) text += 'Host: ' + (head.authority === '' ? encoding.defaultHost : head.authority) + CRLF
+  if (!head.has(FieldKind.HOST)) text += 'Host: ' + (encoding.host || head.authority || encoding.defaultHost) + CRLF
   if (encoding.upgrade !== '' || encoding.acceptsTrailers) {
     // RFC 9110 sections 7.8 and 10.1.4: whoever sends Upgrade or TE names it in Connection.
     if (encoding.upgrade === '') text += 'Connection: TE' + CRLF
@@ -100,14 +114,15 @@ export function encodeRequestHead(head: RequestHead, encoding: RequestEncoding):
     if (encoding.acceptsTrailers) text += 'TE: trailers' + CRLF
   }
   text += viaLine(encoding.via, head.minorVersion)
-  if (encoding.forwarded !== '') text += encoding.forwarded
-  return text + CRLF
+  if (edits !== null) text += edits.missing(seen)
+  return text + encoding.added + CRLF
 }
 
 /** The line that takes the place of a field, '' to drop it, undefined to leave it. */
 function requestLine(head: RequestHead, kind: FieldKind, encoding: RequestEncoding): string | undefined {
   switch (kind) {
     case FieldKind.HOST:
+      if (encoding.host !== '') return 'Host: ' + encoding.host + CRLF
       return head.authority === '' ? undefined : 'Host: ' + head.authority + CRLF
     case FieldKind.CONTENT_LENGTH:
       return contentLengthLine(head)
@@ -119,11 +134,8 @@ function requestLine(head: RequestHead, kind: FieldKind, encoding: RequestEncodi
       return head.expectsContinue ? undefined : ''
     case FieldKind.MAX_FORWARDS:
       return encoding.maxForwards === '' ? undefined : 'Max-Forwards: ' + encoding.maxForwards + CRLF
-    case FieldKind.X_FORWARDED_HOST:
-    case FieldKind.X_FORWARDED_PROTO:
-      return encoding.forwarded === '' ? undefined : ''
     default:
-      return removed[kind] === 1 ? '' : undefined
+      return removed[kind] === 1 || (encoding.drops & (1 << kind)) !== 0 ? '' : undefined
   }
 }
 
@@ -144,6 +156,10 @@ export interface ResponseEncoding {
   connection: string
   /** Value of a Date for a response that has none (RFC 9110 section 6.6.1), '' for none. */
   date: string
+  /** What else is changed, null for nothing. */
+  edits: FieldEdits | null
+  /** Lines to add, whole and with CRLF. */
+  added: string
 }
 
 /** The head for a client: HTTP/1.1, canonical framing. Latin-1. */
@@ -161,6 +177,8 @@ export function encodeResponseHead(head: ResponseHead, encoding: ResponseEncodin
     run = firstField
   }
   const { nominated } = head.connection
+  const { edits } = encoding
+  let seen = 0
   for (let i = 0; i < head.count; i++) {
     const kind = head.kinds[i] as FieldKind
     const at = i * spanWidth
@@ -169,6 +187,11 @@ export function encodeResponseHead(head: ResponseHead, encoding: ResponseEncodin
     let line: string | undefined
     if (kind !== FieldKind.OTHER) line = responseLine(head, kind, encoding)
     if (line === undefined && nominated.size > 0 && nominated.has(head.name(i).toLowerCase())) line = ''
+    if (edits !== null && line === undefined) {
+      const verdict = edits.find(raw, start, head.spans[at + 1]!)
+      if (verdict === DROPPED) line = ''
+      else if (verdict !== UNTOUCHED) seen |= verdict
+    }
     if (line === undefined) {
       if (isCanonical(head, at, next)) continue
       line = raw.substring(start, head.spans[at + 1]) + COLON_SPACE + raw.substring(head.spans[at + 2]!, head.spans[at + 3]) + CRLF
@@ -181,7 +204,9 @@ export function encodeResponseHead(head: ResponseHead, encoding: ResponseEncodin
   if (encoding.framing === 'chunked') text += 'Transfer-Encoding: chunked' + CRLF
   if (encoding.date !== '' && !head.has(FieldKind.DATE)) text += 'Date: ' + encoding.date + CRLF
   if (encoding.connection !== '') text += 'Connection: ' + encoding.connection + CRLF
-  return text + viaLine(encoding.via, head.minorVersion) + CRLF
+  text += viaLine(encoding.via, head.minorVersion)
+  if (edits !== null) text += edits.missing(seen)
+  return text + encoding.added + CRLF
 }
 
 function responseLine(head: ResponseHead, kind: FieldKind, encoding: ResponseEncoding): string | undefined {

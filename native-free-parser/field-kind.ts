@@ -2,7 +2,7 @@
  * Which of the fields that HTTP itself acts on a field name is. Everything else is OTHER and passes untouched. The look-up costs one
  * switch on the length, and a comparison only where the length fits.
  */
-import { equalsIgnoreCase } from './characters.ts'
+import { equalsIgnoreCase, resemblesName } from './characters.ts'
 
 export const FieldKind = {
   OTHER: 0,
@@ -27,6 +27,9 @@ export const FieldKind = {
   X_FORWARDED_HOST: 19,
   X_FORWARDED_PROTO: 20,
   DATE: 21,
+  X_FORWARDED_PORT: 22,
+  /** One of the X-Forwarded fields with "_" for "-": another name, which a gateway that makes variables of fields takes for the same. */
+  FORWARDED_ALIKE: 23,
 } as const
 export type FieldKind = (typeof FieldKind)[keyof typeof FieldKind]
 
@@ -56,13 +59,17 @@ export function fieldKind(raw: string, start: number, end: number): FieldKind {
       if (equalsIgnoreCase(raw, start, end, 'content-length')) return FieldKind.CONTENT_LENGTH
       return equalsIgnoreCase(raw, start, end, 'http2-settings') ? FieldKind.HTTP2_SETTINGS : FieldKind.OTHER
     case 15:
-      return equalsIgnoreCase(raw, start, end, 'x-forwarded-for') ? FieldKind.X_FORWARDED_FOR : FieldKind.OTHER
+      return forwardedKind(raw, start, end, 'x-forwarded-for', FieldKind.X_FORWARDED_FOR)
     case 16:
       if (equalsIgnoreCase(raw, start, end, 'proxy-connection')) return FieldKind.PROXY_CONNECTION
-      return equalsIgnoreCase(raw, start, end, 'x-forwarded-host') ? FieldKind.X_FORWARDED_HOST : FieldKind.OTHER
+      if (equalsIgnoreCase(raw, start, end, 'x-forwarded-host')) return FieldKind.X_FORWARDED_HOST
+      if (equalsIgnoreCase(raw, start, end, 'x-forwarded-port')) return FieldKind.X_FORWARDED_PORT
+      return resemblesName(raw, start, end, 'x-forwarded-host') || resemblesName(raw, start, end, 'x-forwarded-port')
+        ? FieldKind.FORWARDED_ALIKE
+        : FieldKind.OTHER
     case 17:
       if (equalsIgnoreCase(raw, start, end, 'transfer-encoding')) return FieldKind.TRANSFER_ENCODING
-      return equalsIgnoreCase(raw, start, end, 'x-forwarded-proto') ? FieldKind.X_FORWARDED_PROTO : FieldKind.OTHER
+      return forwardedKind(raw, start, end, 'x-forwarded-proto', FieldKind.X_FORWARDED_PROTO)
     case 18:
       return equalsIgnoreCase(raw, start, end, 'proxy-authenticate') ? FieldKind.PROXY_AUTHENTICATE : FieldKind.OTHER
     case 19:
@@ -72,4 +79,9 @@ export function fieldKind(raw: string, start: number, end: number): FieldKind {
     default:
       return FieldKind.OTHER
   }
+}
+
+function forwardedKind(raw: string, start: number, end: number, name: string, kind: FieldKind): FieldKind {
+  if (!resemblesName(raw, start, end, name)) return FieldKind.OTHER
+  return equalsIgnoreCase(raw, start, end, name) ? kind : FieldKind.FORWARDED_ALIKE
 }

@@ -5,6 +5,7 @@
  * it (strings taken from it stay valid).
  */
 import { isWhiteSpace } from './characters.ts'
+import type { ParseError } from './errors.ts'
 import { fieldKind, FieldKind } from './field-kind.ts'
 import { spanWidth, type HeadSpans } from './wasm/engine.ts'
 
@@ -54,6 +55,8 @@ export class MessageHead {
   bodyKind: BodyKind = BodyKind.NONE
   /** The number in Content-Length, -1 without one. */
   contentLength = -1
+  /** Rules that the message breaks and that the parser was told to tolerate: whoever takes the head decides. */
+  readonly faults: ParseError[] = []
 
   name(index: number): string {
     const at = index * spanWidth

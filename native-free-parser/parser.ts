@@ -12,6 +12,7 @@ import { explainHeadFault } from './fault-table.ts'
 import type { ResponseContext } from './framing.ts'
 import { BodyKind, RequestHead, ResponseHead } from './head.ts'
 import { defaultRequestLimits, defaultResponseLimits, type ParserLimits } from './limits.ts'
+import type { RuleId } from './rules.ts'
 import { validateRequest } from './validate-request.ts'
 import { validateResponse } from './validate-response.ts'
 import { Engine, HeadSpans, LlhttpErrno, readBufferBytes, spanWidth, type MessageKind } from './wasm/engine.ts'
@@ -49,6 +50,7 @@ export interface MessageHandler<Head> {
   onMessageComplete(): void
 }
 
+const noRules: ReadonlySet<RuleId> = new Set()
 const noContext: ResponseContext = Object.freeze({ toHead: false, offered: Object.freeze([]) })
 
 const CR = 0x0d
@@ -63,6 +65,7 @@ export class MessageParser<Kind extends MessageKind = MessageKind> {
   readonly #engine: ParserEngine
   #handler: MessageHandler<HeadOf<Kind>>
   readonly #limits: ParserLimits
+  readonly #tolerated: ReadonlySet<RuleId>
   #state: ParserState = ParserState.IDLE
   #executing = false
 
@@ -70,6 +73,8 @@ export class MessageParser<Kind extends MessageKind = MessageKind> {
   #messageBytes = 0
   /** Empty line before a request: 0 none, 1 its CR, 2 all of it. */
   #emptyLine = 0
+  /** There was more than one. */
+  #hasEmptyLines = false
 
   // A head that has outlived one read. Otherwise the engine's shared ones serve.
   #slot = -1
@@ -88,11 +93,19 @@ export class MessageParser<Kind extends MessageKind = MessageKind> {
   #interimResponses = 0
   #interimBytes = 0
 
-  constructor(kind: Kind, engine: ParserEngine, handler: MessageHandler<HeadOf<Kind>>, limits: ParserLimits) {
+  /** @param tolerated - rules of `looseRules` that do not end a message: `faults` of the head, and `fault` of a trailer section, tell of them. */
+  constructor(
+    kind: Kind,
+    engine: ParserEngine,
+    handler: MessageHandler<HeadOf<Kind>>,
+    limits: ParserLimits,
+    tolerated: ReadonlySet<RuleId> = noRules,
+  ) {
     this.kind = kind
     this.#engine = engine
     this.#handler = handler
     this.#limits = limits
+    this.#tolerated = tolerated
   }
 
   get state(): ParserState {
@@ -234,7 +247,12 @@ export class MessageParser<Kind extends MessageKind = MessageKind> {
         if (octet !== LF) throw new ParseError('H1-BARE-CR', this.#messageBytes)
         this.#emptyLine = 2
       } else if (octet === CR) {
-        if (this.#emptyLine === 2 || this.kind === 'response') throw new ParseError('H1-EMPTY-LINE', this.#messageBytes)
+        if (this.kind === 'response') throw new ParseError('H1-EMPTY-LINE', this.#messageBytes)
+        if (this.#emptyLine === 2) {
+          if (!this.#tolerated.has('H1-EMPTY-LINE') || this.#messageBytes >= this.#limits.headBytes)
+            throw new ParseError('H1-EMPTY-LINE', this.#messageBytes)
+          this.#hasEmptyLines = true
+        }
         this.#emptyLine = 1
       } else if (octet === LF) throw new ParseError('H1-BARE-LF', this.#messageBytes)
       else {
@@ -436,7 +454,11 @@ export class MessageParser<Kind extends MessageKind = MessageKind> {
     const engine = this.#engine
     if (this.kind === 'request') {
       const head = engine.requestHead
-      validateRequest(head, raw, spans, this.#limits)
+      validateRequest(head, raw, spans, this.#limits, this.#tolerated)
+      if (this.#hasEmptyLines) {
+        this.#hasEmptyLines = false
+        head.faults.push(new ParseError('H1-EMPTY-LINE', 0))
+      }
       this.#openBody(head.bodyKind, head.contentLength)
       this.#handler.onHead(head as HeadOf<Kind>)
     } else {
@@ -474,7 +496,7 @@ export class MessageParser<Kind extends MessageKind = MessageKind> {
         return
       case BodyKind.CHUNKED:
         this.#state = ParserState.CHUNKED
-        if (this.#chunks === undefined) this.#chunks = new ChunkDecoder(this.#limits)
+        if (this.#chunks === undefined) this.#chunks = new ChunkDecoder(this.#limits, this.#tolerated.has('H1-TRAILER-FIELD'))
         else this.#chunks.reset()
         return
       case BodyKind.CLOSE:
@@ -554,13 +576,14 @@ let defaultEngine: ParserEngine | undefined
 
 /**
  * A parser of its own, without the proxy. Parsers that are given no engine share one with 1024 slots: so many heads may be incomplete at
- * one time, the next one throws ParserUsageError ERR_PARSER_SLOTS.
+ * one time, the next one throws ParserUsageError ERR_PARSER_SLOTS. `tolerated`: rules of `looseRules` that are told of and do not end a message.
  */
 export function createParser<Kind extends MessageKind>(
   kind: Kind,
   handler: MessageHandler<HeadOf<Kind>>,
   limits: Partial<ParserLimits> = {},
   engine?: ParserEngine,
+  tolerated?: ReadonlySet<RuleId>,
 ): MessageParser<Kind> {
   const defaults = kind === 'request' ? defaultRequestLimits : defaultResponseLimits
   for (const [name, value] of Object.entries(limits)) {
@@ -568,5 +591,6 @@ export function createParser<Kind extends MessageKind>(
       throw new ParserUsageError('ERR_PARSER_OPTION', `limit ${name}: ${String(value)} is not a whole number, or there is no such limit`)
     }
   }
-  return new MessageParser(kind, engine ?? (defaultEngine ??= new ParserEngine({ slots: 1_024 })), handler, { ...defaults, ...limits })
+  const own = { ...defaults, ...limits }
+  return new MessageParser(kind, engine ?? (defaultEngine ??= new ParserEngine({ slots: 1_024 })), handler, own, tolerated)
 }

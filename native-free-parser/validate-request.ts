@@ -3,28 +3,43 @@
  * Runs once for each head, after llhttp has accepted it; every fault is a ParseError that names its rule.
  */
 import { findAuthorityFault } from './authority.ts'
-import { equalsIgnoreCase, hexOctets, isToken, pathOctets, queryOctets, trimWhiteSpace } from './characters.ts'
+import { equalsIgnoreCase, hexOctets, isToken, looseOctets, pathOctets, queryOctets, trimWhiteSpace } from './characters.ts'
 import { readConnectionOptions } from './connection-tokens.ts'
 import { ParseError } from './errors.ts'
 import { FieldKind } from './field-kind.ts'
 import { decideRequestFraming } from './framing.ts'
 import { internMethod, type RequestHead } from './head.ts'
 import type { ParserLimits } from './limits.ts'
+import type { RuleId } from './rules.ts'
 import { spanWidth, type HeadSpans } from './wasm/engine.ts'
 
 /** Length of " HTTP/1.1". */
 const versionLength = 9
 
-/** Fills `head` from a complete head. Throws ParseError. */
-export function validateRequest(head: RequestHead, raw: string, spans: HeadSpans, limits: ParserLimits): void {
+/** Fills `head` from a complete head. Throws ParseError; what is broken of the rules in `tolerated` stands in `head.faults` instead. */
+export function validateRequest(
+  head: RequestHead,
+  raw: string,
+  spans: HeadSpans,
+  limits: ParserLimits,
+  tolerated: ReadonlySet<RuleId>,
+): void {
+  if (head.faults.length > 0) head.faults.length = 0
   readRequestLine(head, raw, spans, limits)
   head.assign(raw, spans)
   readConnectionOptions(head)
-  checkTarget(head)
+  checkTarget(head, tolerated)
   checkHost(head)
   decideRequestFraming(head)
   checkExpect(head)
-  checkUpgrade(head)
+  checkUpgrade(head, tolerated)
+}
+
+/** Throws, unless the rule is tolerated; the first offset of each rule is kept. */
+function noteFault(head: RequestHead, tolerated: ReadonlySet<RuleId>, rule: RuleId, offset: number): void {
+  const fault = new ParseError(rule, offset)
+  if (!tolerated.has(rule)) throw fault
+  if (!head.faults.some((other) => other.rule === rule)) head.faults.push(fault)
 }
 
 function readRequestLine(head: RequestHead, raw: string, { targetStart, targetEnd }: HeadSpans, limits: ParserLimits): void {
@@ -45,13 +60,13 @@ function readRequestLine(head: RequestHead, raw: string, { targetStart, targetEn
 }
 
 /** The four forms of a target, RFC 9112 section 3.2. */
-function checkTarget(head: RequestHead): void {
+function checkTarget(head: RequestHead, tolerated: ReadonlySet<RuleId>): void {
   const { raw, targetStart, targetEnd } = head
   head.authority = ''
   head.pathStart = targetStart
   if (head.method === 'CONNECT') throw new ParseError('H1-CONNECT', 0)
   const first = raw.charCodeAt(targetStart)
-  if (first === 0x2f) return checkPath(raw, targetStart, targetEnd)
+  if (first === 0x2f) return checkPath(head, targetStart, targetEnd, tolerated)
   if (first === 0x2a) {
     if (targetEnd !== targetStart + 1 || head.method !== 'OPTIONS') throw new ParseError('H1-TARGET-FORM', targetStart)
     return
@@ -67,7 +82,7 @@ function checkTarget(head: RequestHead): void {
   if (fault >= 0) throw new ParseError('H1-TARGET-AUTHORITY', fault)
   head.authority = raw.substring(authorityStart, authorityEnd)
   head.pathStart = authorityEnd
-  checkPath(raw, authorityEnd, targetEnd)
+  checkPath(head, authorityEnd, targetEnd, tolerated)
 }
 
 /** "/", "?" and "#" end an authority, RFC 3986 section 3.2. */
@@ -76,7 +91,8 @@ function isAuthorityEnd(code: number): boolean {
 }
 
 /** Octets of raw[start, end) as path-abempty ["?" query]. */
-function checkPath(raw: string, start: number, end: number): void {
+function checkPath(head: RequestHead, start: number, end: number, tolerated: ReadonlySet<RuleId>): void {
+  const { raw } = head
   let i = start
   for (; i < end; i++) {
     const code = raw.charCodeAt(i)
@@ -84,12 +100,15 @@ function checkPath(raw: string, start: number, end: number): void {
     if (code === 0x3f) break
     if (code === 0x25) {
       if (i + 2 >= end || hexOctets[raw.charCodeAt(i + 1)] !== 1 || hexOctets[raw.charCodeAt(i + 2)] !== 1)
-        throw new ParseError('H1-TARGET-ESCAPE', i)
-    } else throw new ParseError(code === 0x23 ? 'H1-TARGET-FRAGMENT' : 'H1-TARGET-CHAR', i)
+        noteFault(head, tolerated, 'H1-TARGET-ESCAPE', i)
+    } else if (looseOctets[code] === 1) noteFault(head, tolerated, 'H1-TARGET-CHAR', i)
+    else throw new ParseError(code === 0x23 ? 'H1-TARGET-FRAGMENT' : 'H1-TARGET-CHAR', i)
   }
   for (; i < end; i++) {
     const code = raw.charCodeAt(i)
-    if (queryOctets[code] !== 1) throw new ParseError(code === 0x23 ? 'H1-TARGET-FRAGMENT' : 'H1-TARGET-CHAR', i)
+    if (queryOctets[code] === 1) continue
+    if (looseOctets[code] === 1) noteFault(head, tolerated, 'H1-TARGET-CHAR', i)
+    else throw new ParseError(code === 0x23 ? 'H1-TARGET-FRAGMENT' : 'H1-TARGET-CHAR', i)
   }
 }
 
@@ -119,7 +138,7 @@ function checkExpect(head: RequestHead): void {
 }
 
 /** Upgrade counts only when Connection nominates it (RFC 9110 section 7.8); then it must be a list of protocol-name ["/" version]. */
-function checkUpgrade(head: RequestHead): void {
+function checkUpgrade(head: RequestHead, tolerated: ReadonlySet<RuleId>): void {
   if (!head.connection.upgrade || head.minorVersion === 0) return
   for (let i = 0; i < head.count; i++) {
     if (head.kinds[i] !== FieldKind.UPGRADE) continue
@@ -129,7 +148,10 @@ function checkUpgrade(head: RequestHead): void {
       const slash = protocol.indexOf('/')
       const isProtocol =
         slash < 0 ? isToken(protocol, 0, protocol.length) : isToken(protocol, 0, slash) && isToken(protocol, slash + 1, protocol.length)
-      if (!isProtocol) throw new ParseError('H1-UPGRADE', head.spans[i * spanWidth + 2]!)
+      if (isProtocol) continue
+      noteFault(head, tolerated, 'H1-UPGRADE', head.spans[i * spanWidth + 2]!)
+      // RFC 9110 section 7.8: an Upgrade may be ignored. Then nothing is offered, and the field ends here.
+      head.connection.upgrade = false
     }
   }
 }

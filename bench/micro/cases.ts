@@ -4,6 +4,7 @@
  */
 import { Counters } from '../../lib/observe/counters.ts'
 import { AccessLog } from '../../lib/observe/access-log.ts'
+import { RateLimiter } from '../../lib/limit/rate-limiter.ts'
 import type { ExchangeSummary } from '../../lib/observe/exchange-summary.ts'
 import { formatCombinedLine, formatJsonLine, type LineContext } from '../../lib/observe/line-format.ts'
 import { compileTemplate } from '../../lib/observe/line-template.ts'
@@ -51,6 +52,7 @@ export function makeCases(stack: DisposableStackLike): readonly MicroCase[] {
     ...routeCases(),
     { name: 'counters: an exchange that has ended', run: countExchange() },
     ...lineCases(),
+    ...limitCases(),
     { name: 'access log: format, buffer and write', run: writeLine(stack), operationsMax: 200 },
   ]
 }
@@ -104,20 +106,21 @@ function parseInPieces(message: Buffer, pieceBytes: number): () => unknown {
   }
 }
 
+const nothing = { host: '', drops: 0, edits: null, added: '' }
 const noEvents = { onBody() {}, onTrailers() {}, onMessageComplete() {} }
 
 /** A head belongs to its engine, and stays valid until that parses another. */
 function encodeRequest(message: Buffer): () => unknown {
   const engine = new ParserEngine({ slots: 1 })
   createParser('request', { ...noEvents, onHead() {} }, {}, engine).execute(message)
-  const encoding = { via: 'eproxy-12345678', defaultHost: '', upgrade: '', maxForwards: '', acceptsTrailers: false, forwarded: '' }
+  const encoding = { via: 'eproxy-12345678', defaultHost: '', upgrade: '', maxForwards: '', acceptsTrailers: false, ...nothing }
   return () => encodeRequestHead(engine.requestHead, encoding).length
 }
 
 function encodeResponse(message: Buffer): () => unknown {
   const engine = new ParserEngine({ slots: 1 })
   createParser('response', { ...noEvents, onHead() {} }, {}, engine).execute(message)
-  const encoding = { via: 'eproxy-12345678', framing: 'same', connection: '', date } as const
+  const encoding = { via: 'eproxy-12345678', framing: 'same', connection: '', date, edits: null, added: '' } as const
   return () => encodeResponseHead(engine.responseHead, encoding).length
 }
 
@@ -192,6 +195,36 @@ function timerCases(stack: DisposableStackLike): readonly MicroCase[] {
         return wheel.size
       },
     },
+  ]
+}
+
+/** A decision with all that belongs to it: the client's address is read, hashed and looked up, and its account is charged. */
+function limitCases(): readonly MicroCase[] {
+  const engine = new ParserEngine({ slots: 1 })
+  createParser('request', { ...noEvents, onHead() {} }, {}, engine).execute(
+    Buffer.from('GET / HTTP/1.1\r\nHost: example.com\r\nX-Api-Key: 0123456789abcdef\r\n\r\n'),
+  )
+  const head = engine.requestHead
+  const limiter = new RateLimiter(systemClock, { onStoreState() {}, onFault() {} })
+  const base = { requests: 100, perMs: 1_000, burst: 200, ipv6Prefix: 64, shared: false }
+  limiter.configure({
+    rateLimits: { client: { ...base, key: { kind: 'client' } }, field: { ...base, key: { kind: 'header', name: 'x-api-key' } } },
+  })
+  const byClient = limiter.bind(['client'], 'route')!
+  const byField = limiter.bind(['field'], 'route')!
+  const addresses4 = Array.from({ length: 10_000 }, (_, index) => `203.0.${index >> 8}.${index & 255}`)
+  const addresses6 = Array.from({ length: 10_000 }, (_, index) => `2001:db8:${index.toString(16)}:1:20c:29ff:fe12:3456`)
+  let turn = 0
+  let now = 0
+  const decide = (addresses: readonly string[]) => () => {
+    turn = turn === 9_999 ? 0 : turn + 1
+    // A microsecond for each decision: none of 10,000 clients gets beyond its limit.
+    return byClient.take(addresses[turn]!, head, (now += 0.001))
+  }
+  return [
+    { name: 'rate limit: decide, one of 10,000 IPv4 addresses', run: decide(addresses4) },
+    { name: 'rate limit: decide, one of 10,000 IPv6 addresses', run: decide(addresses6) },
+    { name: 'rate limit: decide by a field of 16 octets, refused', run: () => byField.take('203.0.113.7', head, now) },
   ]
 }
 

@@ -4,6 +4,7 @@ import {
   BodyKind,
   createParser,
   encodeRequestHead,
+  FieldKind,
   ParseError,
   ParserState,
   type RequestEncoding,
@@ -11,12 +12,18 @@ import {
 } from '../../native-free-parser/index.ts'
 import type { SeededRandom } from '../../test/support/seeded-random.ts'
 import { EngineLease } from '../engine-lease.ts'
+import { expectedEdits, makeFieldPlan, noPlan, type FieldPlan } from '../field-plan.ts'
 import { readWithNode } from '../node-parser.ts'
 import { toBytes } from '../octets.ts'
 import { expect, expectSame, type Canary, type FuzzTarget } from '../target.ts'
 import { readWithUndici } from '../undici-parser.ts'
 
-type Encode = (head: RequestHead, encoding: RequestEncoding) => string
+/** With the plan that `edits` and `added` come from. */
+interface Passage extends RequestEncoding {
+  readonly plan: FieldPlan
+}
+
+type Encode = (head: RequestHead, passage: Passage) => string
 
 /** What was read, in a form that outlives the head. */
 interface Reading {
@@ -42,17 +49,19 @@ function makeTarget(encode: Encode): FuzzTarget {
     name: 'head-round-trip',
     invariants: [
       'the encoded head is accepted by our parser, by that of Node and by that of undici, each of which sees the method, target, fields and framing that came in',
-      'what is for one hop only is gone, and nothing else is',
+      'what is for one hop only is gone, and nothing else is, but for what is to be dropped, added, or added where there is none',
       'there is at most one framing field, exactly one when there is a body, and exactly one Host',
       'encoding what was encoded changes nothing more',
     ],
     run(data, random) {
-      const encoding = makeEncoding(random)
       first.use((engine) => {
         const parser = createParser(
           'request',
           {
-            onHead: (head) => second.use((otherEngine) => judge(head, encoding, (text) => readAgain(text, otherEngine, encode))),
+            onHead: (head) => {
+              const passage = makePassage(head, random)
+              second.use((otherEngine) => judge(head, passage, (text) => readAgain(text, otherEngine, encode)))
+            },
             onBody() {},
             onTrailers() {},
             onMessageComplete() {},
@@ -74,7 +83,7 @@ function makeTarget(encode: Encode): FuzzTarget {
     },
   }
 
-  function judge(head: RequestHead, encoding: RequestEncoding, readBack: (text: string) => { reading: Reading; again: string }): void {
+  function judge(head: RequestHead, encoding: Passage, readBack: (text: string) => { reading: Reading; again: string }): void {
     const text = encode(head, encoding)
     const wanted: Reading = {
       method: head.method,
@@ -91,19 +100,27 @@ function makeTarget(encode: Encode): FuzzTarget {
   }
 }
 
-function makeEncoding(random: SeededRandom): RequestEncoding {
+const forwardedBits = [
+  FieldKind.FORWARDED,
+  FieldKind.X_FORWARDED_FOR,
+  FieldKind.X_FORWARDED_HOST,
+  FieldKind.FORWARDED_ALIKE,
+].reduce<number>((bits, kind) => bits | (1 << kind), 0)
+const forwardedNames = ['forwarded', 'x-forwarded-for', 'x-forwarded-host']
+
+function makePassage(head: RequestHead, random: SeededRandom): Passage {
+  const plan = random.chance(0.5) ? noPlan : makeFieldPlan(head, random, true)
   return {
+    plan,
+    edits: plan.edits,
+    added: plan.added,
+    host: random.pick(['', '', '', 'upstream.test:81']),
+    drops: random.pick([0, 0, forwardedBits]),
     via: random.pick(['', 'fuzz', 'a:80']),
     defaultHost: 'default.test:8080',
     upgrade: random.pick(['', '', 'websocket', 'foo/2, bar']),
     maxForwards: random.pick(['', '', '7']),
     acceptsTrailers: random.chance(0.3),
-    forwarded: random.pick([
-      '',
-      '',
-      'X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Host: a\r\nX-Forwarded-Proto: http\r\n',
-      'Forwarded: for=192.0.2.1\r\n',
-    ]),
   }
 }
 
@@ -115,13 +132,17 @@ function readAgain(text: string, engine: Parameters<typeof createParser>[3] & ob
     {
       onHead: (head) => {
         const { method, target, bodyKind, contentLength } = head
-        const nothing: RequestEncoding = {
+        const nothing: Passage = {
+          plan: noPlan,
           via: '',
           defaultHost: 'none',
           upgrade: '',
           maxForwards: '',
           acceptsTrailers: false,
-          forwarded: '',
+          host: '',
+          drops: 0,
+          edits: null,
+          added: '',
         }
         result = { reading: { method, target, rawFields: head.toRawFields(), bodyKind, contentLength }, again: encode(head, nothing) }
       },
@@ -190,7 +211,7 @@ function originForm(method: string, target: string): string {
 }
 
 /** Name and value of every field that has to leave, alternating, from the lines of the head. */
-function expectedFields(head: RequestHead, encoding: RequestEncoding): string[] {
+function expectedFields(head: RequestHead, encoding: Passage): string[] {
   const lines = head.raw.split('\r\n').slice(1, -2)
   const fields = lines.map((line) => {
     const colon = line.indexOf(':')
@@ -205,23 +226,31 @@ function expectedFields(head: RequestHead, encoding: RequestEncoding): string[] 
     if (hopByHop.has(lower) || nominated.has(lower)) continue
     if (lower === 'trailer' && head.bodyKind !== BodyKind.CHUNKED) continue
     if (lower === 'expect' && head.minorVersion === 0) continue
-    if (encoding.forwarded !== '' && (lower === 'x-forwarded-host' || lower === 'x-forwarded-proto')) continue
+    if (encoding.drops !== 0 && isForwarded(lower)) continue
     if (lower === 'host') hasHost = true
-    if (lower === 'host' && authority !== undefined) result.push('Host', authority)
+    if (lower === 'host' && encoding.host !== '') result.push('Host', encoding.host)
+    else if (lower === 'host' && authority !== undefined) result.push('Host', authority)
     else if (lower === 'transfer-encoding') result.push('Transfer-Encoding', 'chunked')
     else if (lower === 'content-length' && /^0./.test(value)) result.push('Content-Length', String(Number(value)))
     else if (lower === 'max-forwards' && encoding.maxForwards !== '') result.push('Max-Forwards', encoding.maxForwards)
     else result.push(name, value)
   }
-  if (!hasHost) result.push('Host', authority ?? encoding.defaultHost)
+  const edited = expectedEdits(result, encoding.plan)
+  result.splice(0, result.length, ...edited.kept)
+  if (!hasHost) result.push('Host', encoding.host || authority || encoding.defaultHost)
   const options = [encoding.upgrade === '' ? '' : 'Upgrade', encoding.acceptsTrailers ? 'TE' : ''].filter((option) => option !== '')
   if (options.length > 0) result.push('Connection', options.join(', '))
   if (encoding.upgrade !== '') result.push('Upgrade', encoding.upgrade)
   if (encoding.acceptsTrailers) result.push('TE', 'trailers')
   if (encoding.via !== '') result.push('Via', `1.${head.minorVersion} ${encoding.via}`)
-  for (const line of encoding.forwarded.split('\r\n').slice(0, -1))
-    result.push(line.slice(0, line.indexOf(':')), line.slice(line.indexOf(': ') + 2))
+  result.push(...edited.added)
   return result
+}
+
+/** Fields of this bits' kinds, and those that a gateway takes for one of the X-Forwarded fields. */
+function isForwarded(lower: string): boolean {
+  if (forwardedNames.includes(lower)) return true
+  return lower.includes('_') && /^x[-_]forwarded[-_](?:for|host|port|proto)$/.test(lower)
 }
 
 export const headRoundTrip = makeTarget(encodeRequestHead)
@@ -259,6 +288,28 @@ export const headRoundTripCanaries: readonly Canary[] = [
       return encoding.upgrade.includes(',') && head.bodyKind === BodyKind.CHUNKED
         ? `${text.slice(0, -2)}transfer-encoding: chunked\r\n\r\n`
         : text
+    }),
+  },
+  {
+    bug: 'a field that is to be dropped passes when it is written in another case',
+    target: makeTarget((head, passage) => {
+      const text = encodeRequestHead(head, passage)
+      const line = head.raw
+        .split('\r\n')
+        .slice(1, -2)
+        .find((one) => /^[A-Z]/.test(one) && passage.plan.dropped.includes(one.split(':')[0]!.toLowerCase()))
+      return line === undefined ? text : `${text.slice(0, -2)}${line}\r\n\r\n`
+    }),
+  },
+  {
+    bug: 'a field with an underscore passes where the one with a hyphen is dropped',
+    target: makeTarget((head, passage) => {
+      const text = encodeRequestHead(head, passage)
+      const line = head.raw
+        .split('\r\n')
+        .slice(1, -2)
+        .find((one) => one.split(':')[0]!.includes('_') && passage.edits?.drops(one.split(':')[0]!) === true)
+      return line === undefined ? text : `${text.slice(0, -2)}${line}\r\n\r\n`
     }),
   },
 ]

@@ -4,6 +4,7 @@ import { forwardFinal, forwardInterim, responseFraming, type ResponseFraming } f
 import { BodyKind, createParser, ParseError, ParserState, type ParserEngine, type ResponseHead } from '../../native-free-parser/index.ts'
 import type { SeededRandom } from '../../test/support/seeded-random.ts'
 import { EngineLease } from '../engine-lease.ts'
+import { expectedEdits, makeFieldPlan, noPlan, type FieldPlan } from '../field-plan.ts'
 import { readWithNode } from '../node-parser.ts'
 import { toBytes } from '../octets.ts'
 import { expect, expectSame, type Canary, type FuzzTarget } from '../target.ts'
@@ -15,6 +16,7 @@ interface Passage {
   readonly connection: string
   readonly via: string
   readonly date: string
+  readonly plan: FieldPlan
 }
 
 type Encode = (head: ResponseHead, passage: Passage) => string
@@ -26,8 +28,8 @@ interface Reading {
   readonly bodyKind: BodyKind
 }
 
-const encode: Encode = (head, { framing, connection, via, date }) =>
-  head.isInterim ? forwardInterim(head) : forwardFinal(head, framing, connection, via, date)
+const encode: Encode = (head, { framing, connection, via, date, plan }) =>
+  head.isInterim ? forwardInterim(head) : forwardFinal(head, framing, connection, via, date, plan.edits, plan.added)
 
 const bodyBytesMax = 65_536
 
@@ -43,7 +45,7 @@ function makeTarget(subject: Encode): FuzzTarget {
     name: 'response-head-round-trip',
     invariants: [
       'the encoded head is accepted by our parser, by that of Node and by that of undici, each of which sees the status, the fields and the framing that are meant',
-      'what is for one hop only is gone, and nothing else is',
+      'what is for one hop only is gone, and nothing else is, but for what is to be dropped, added, or added where there is none',
       'there is at most one framing field, and none where there is no body to frame',
     ],
     run(data, random) {
@@ -90,6 +92,7 @@ function makePassage(head: ResponseHead, minorVersion: number, random: SeededRan
     connection,
     via: random.pick(['', 'fuzz', 'a:80']),
     date: random.pick(['', 'Sun, 06 Nov 1994 08:49:37 GMT']),
+    plan: head.isInterim || random.chance(0.5) ? noPlan : makeFieldPlan(head, random, false),
   }
 }
 
@@ -181,11 +184,14 @@ function expectedFields(head: ResponseHead, passage: Passage): string[] {
     if (lower === 'content-length' && /^0./.test(value)) result.push('Content-Length', String(Number(value)))
     else result.push(name, value)
   }
+  const edited = expectedEdits(result, passage.plan)
+  result.splice(0, result.length, ...edited.kept)
   if (framing === 'chunked') result.push('Transfer-Encoding', 'chunked')
   if (date !== '' && !hasDate) result.push('Date', date)
   const options = [connection, head.status === 426 && !head.isInterim ? 'Upgrade' : ''].filter((option) => option !== '')
   if (options.length > 0) result.push('Connection', options.join(', '))
   if (via !== '') result.push('Via', `1.${head.minorVersion} ${via}`)
+  result.push(...edited.added)
   return result
 }
 

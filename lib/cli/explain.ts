@@ -2,7 +2,7 @@
  * The texts of `eproxy-raw explain`. What a rule refuses stands in the rule table, why it matters beside it, and the examples are cases of
  * the conformance suite, so that nothing is shown here which is not run against the proxy.
  */
-import { ruleReasons, ruleTable, type RuleId } from '../../native-free-parser/index.ts'
+import { fixedReasons, ruleReasons, ruleTable, type Rule, type RuleId } from '../../native-free-parser/index.ts'
 import { loadCases, type ConformanceCase } from '../conformance/case-format.ts'
 import type { Paint } from '../conformance/paint.ts'
 import { describeSteps, wrap } from '../conformance/text-report.ts'
@@ -18,7 +18,7 @@ export function listRules(paint: Paint): string {
 }
 
 export function explainRule(id: RuleId, paint: Paint): string {
-  const { refuses, status, section } = ruleTable[id]
+  const { refuses, status, section, warn, fixed }: Rule = ruleTable[id]
   const cases = loadCases()
   const broken = cases.find(({ rule, example }) => rule === id && example === true)
   const near = cases.find(({ nearMissOf }) => nearMissOf === id)
@@ -28,6 +28,7 @@ export function explainRule(id: RuleId, paint: Paint): string {
     '',
     ...labelled('Refuses', wrap(refuses), paint),
     ...labelled('Why', wrap(ruleReasons[id]), paint),
+    ...labelled('Loosened', wrap(fixed === undefined ? `with the action warn: ${warn!}` : `never: ${fixedReasons[fixed]}`), paint),
     ...labelled('Written', [`${section}, ${linkOf(section)}`], paint),
     ...(broken === undefined ? [] : showCase('Breaks it', broken, paint)),
     ...(near === undefined ? [] : showCase('Passes', near, paint)),

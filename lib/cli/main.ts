@@ -50,13 +50,6 @@ async function main(args: readonly string[]): Promise<number> {
         const { runConformance } = await import('./conformance.ts')
         return await runConformance(command.settings)
       }
-      case 'routes': {
-        const { loadConfiguration } = await import('../config/load.ts')
-        const { describeRoutes } = await import('./routes.ts')
-        const { paintFor } = await import('../conformance/paint.ts')
-        const { service } = loadConfiguration({ path: command.path, overrides: [], environment: process.env }).configuration
-        return await print(process.stdout, describeRoutes(service, command, paintFor(process.stdout)))
-      }
       case 'explain': {
         const { explainRule, listRules } = await import('./explain.ts')
         const { paintFor } = await import('../conformance/paint.ts')

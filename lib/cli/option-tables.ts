@@ -2,7 +2,7 @@
  * The rows of the option tables as command-line flags and as the tables of the README, so that a default is written down once. Pure:
  * it parses single values and renders text, and knows neither yargs nor files.
  */
-import { ruleTable } from '../../native-free-parser/index.ts'
+import { looseRules, ruleTable, type Rule } from '../../native-free-parser/index.ts'
 import { desyncTable } from '../core/desync.ts'
 import { errorTable, ProxyError } from '../core/errors.ts'
 import { desyncLimitTable, limitTable, poolTable, supervisionTable, timeoutTable, type NumberRow } from '../core/options.ts'
@@ -45,7 +45,18 @@ export function readNumber({ row }: NumberFlag, text: string, shown: string): nu
   return value
 }
 
-export const tableNames = ['timers', 'limits', 'pool', 'desync', 'signs', 'workers', 'access-log', 'errors', 'rules'] as const
+export const tableNames = [
+  'timers',
+  'limits',
+  'pool',
+  'desync',
+  'signs',
+  'workers',
+  'access-log',
+  'errors',
+  'rules',
+  'loose-rules',
+] as const
 export type TableName = (typeof tableNames)[number]
 
 /** A Markdown table without a newline at its end. */
@@ -86,6 +97,11 @@ export function renderTable(name: TableName): string {
       return renderRows(
         ['Rule', 'Status', 'Section', 'Refuses'],
         Object.entries(ruleTable).map(([id, row]) => [`\`${id}\``, String(row.status), row.section, row.refuses]),
+      )
+    case 'loose-rules':
+      return renderRows(
+        ['Rule', 'With `warn`'],
+        [...looseRules].map((id) => [`\`${id}\``, (ruleTable[id] as Rule).warn!]),
       )
   }
 }

@@ -18,6 +18,7 @@ export interface ErrorRow {
 // oxfmt-ignore
 export const errorTable = {
   ERR_EPROXY_REQUEST_REFUSED: { status: 400, side: 'client', termination: 'PR', proxyStatus: 'http_request_error', doc: 'the request broke a rule; status, rule id and RFC section are those of the rule' },
+  ERR_EPROXY_REQUEST_BODY_SIZE: { status: 413, side: 'client', termination: 'PR', proxyStatus: 'http_request_error', doc: 'the request body is larger than the route or the listener allows (requestBodyBytes)' },
   ERR_EPROXY_NO_ROUTE: { status: 404, side: 'proxy', termination: 'PR', proxyStatus: 'destination_not_found', doc: 'no route matches the request' },
   ERR_EPROXY_ACCESS_DENIED: { status: 403, side: 'proxy', termination: 'PR', proxyStatus: 'http_request_denied', doc: 'the client may not use this route (allow, deny)' },
   ERR_EPROXY_FIRST_BYTE_TIMEOUT: { status: 0, side: 'client', termination: 'cR', proxyStatus: 'connection_read_timeout', doc: 'a new connection said nothing (timeouts.firstByte)' },

@@ -22,7 +22,7 @@ export interface ExchangeEnvironment {
   readonly instance: string
   /** Called once for every exchange, however it ended. The summary is made only for those who want it. */
   onExchangeEnd(exchange: EndedExchange): void
-  /** A message broke a rule. `offset` is in bytes from the start of the message. */
+  /** A message broke a rule, and was refused or, where that is the action of the rule, went on. `offset` is in bytes from the start of the message. */
   onRefusal(refusal: Refusal): void
   /** A client did not keep to a deadline. */
   onSlowClient(slow: SlowClient): void
@@ -37,6 +37,7 @@ export interface EndedExchange {
 
 export interface Refusal {
   readonly id: string
+  readonly action: 'reject' | 'warn'
   readonly side: 'client' | 'upstream'
   readonly peer: string
   readonly rule: string

@@ -4,7 +4,7 @@
  * an upstream connection from a pool. An object serves one exchange after another, of whatever client.
  */
 import { BodyKind, encodeTrailers, FieldKind, lastChunk, ParseError } from '../../native-free-parser/index.ts'
-import type { RequestHead, ResponseContext, ResponseHead, RuleId, TrailerSection } from '../../native-free-parser/index.ts'
+import type { FieldEdits, RequestHead, ResponseContext, ResponseHead, RuleId, TrailerSection } from '../../native-free-parser/index.ts'
 import { contradiction } from '../core/assert.ts'
 import { errorTable, type ExchangeErrorCode, type ProxyError } from '../core/errors.ts'
 import type { ProxyConfig } from '../core/options.ts'
@@ -14,6 +14,8 @@ import { HoldReason } from '../net/hold.ts'
 import { noRoute, type Counters } from '../observe/counters.ts'
 import type { ExchangeSummary } from '../observe/exchange-summary.ts'
 import { rawFieldValue } from '../observe/raw-field.ts'
+import { readClient, type ClientFacts } from '../policy/client.ts'
+import { editLocalHead, type HeadChanges, type HeadPolicy } from '../policy/head-policy.ts'
 import { encodeLocalResponse, prefersProblem, type LocalResponse } from '../policy/local-response.ts'
 import type { RetryPolicy } from '../policy/retry.ts'
 import type { Route } from '../policy/route.ts'
@@ -24,15 +26,7 @@ import type { RetryReason } from '../upstream/retry-budget.ts'
 import type { Server } from '../upstream/server.ts'
 import { nobody, type AfterExchange, type ClientSide } from './client-side.ts'
 import type { ExchangeEnvironment } from './environment.ts'
-import {
-  forwardRequest,
-  isIdempotent,
-  readMaxForwards,
-  readUpgrade,
-  refuseLoop,
-  withTarget,
-  type ForwardOptions,
-} from './forward-request.ts'
+import { forwardRequest, isIdempotent, readMaxForwards, readUpgrade, refuseLoop, withTarget } from './forward-request.ts'
 import { forwardFinal, forwardInterim, responseFraming, type ResponseFraming } from './forward-response.ts'
 import { settle, type RequestHalf, type ResponseHalf } from './settle.ts'
 import { Tunnel } from './tunnel.ts'
@@ -72,18 +66,11 @@ function isLegalMove(from: ExchangeState, to: ExchangeState): boolean {
 
 const noTries: readonly Server[] = Object.freeze([])
 const noNominations: ReadonlySet<string> = new Set()
+const noRules: ReadonlySet<RuleId> = new Set()
 const noNames: readonly string[] = Object.freeze([])
 const answerToOther: ResponseContext = Object.freeze({ toHead: false, offered: noNames })
 const answerToHead: ResponseContext = Object.freeze({ toHead: true, offered: noNames })
 let exchangeNumber = 0
-/** Reused for every request: it is filled and read within one call. */
-const forwarding: { -readonly [K in keyof ForwardOptions]: ForwardOptions[K] } = {
-  via: '',
-  forwarded: 'off',
-  defaultHost: '',
-  clientAddress: '',
-}
-
 /** The request id of an exchange: unique within the process, and with `instance` beyond it. */
 export function formatExchangeId(instance: string, number: number): string {
   return instance + number.toString(36)
@@ -140,6 +127,17 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #context = answerToOther
   #nominated: ReadonlySet<string> = noNominations
   #awaitsContinue = false
+  /** Whom the client is believed to be; '' for the peer. */
+  #clientAddress = ''
+  /** Of the body, 0 for no limit, and how many came. */
+  #bodyBytesMax = 0
+  #bodyBytes = 0
+  #isTooLarge = false
+  #tolerated = noRules
+  // What the route changes in heads.
+  #requestEdits: FieldEdits | null = null
+  #responseEdits: FieldEdits | null = null
+  #responseAdded = ''
 
   // The way to the upstream.
   #server: Server | undefined
@@ -221,6 +219,11 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     return this.#client
   }
 
+  /** IP address of the client as far as it can be believed: of the peer, or of whom a trusted proxy names. `unix` or `unknown` where there is none. */
+  get clientAddress(): string {
+    return this.#clientAddress === '' ? this.#client.socket.remoteAddress : this.#clientAddress
+  }
+
   get hasBegunResponse(): boolean {
     return this.#responseBegun
   }
@@ -257,6 +260,13 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#isChunked = false
     this.#persists = false
     this.#isLast = false
+    this.#clientAddress = ''
+    this.#bodyBytesMax = 0
+    this.#bodyBytes = 0
+    this.#isTooLarge = false
+    this.#requestEdits = null
+    this.#responseEdits = null
+    this.#responseAdded = ''
     this.#tried = noTries
     this.#serverKey = ''
     this.#hasMetStale = false
@@ -303,10 +313,15 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#targetEnd = head.targetEnd
     this.#minorVersion = head.minorVersion
     this.#isChunked = head.bodyKind === BodyKind.CHUNKED
+    const client = policy.readsClient ? readClient(head, this.#client.socket.remote, policy.config.forwarded, policy.trusted) : null
+    if (client !== null && client.address !== client.peer) this.#clientAddress = client.address
     const route = policy.routeFor(head)
-    const { config } = route
+    const { config, heads, tolerated } = route
     this.#config = config
     this.#routeName = route.name
+    this.#tolerated = tolerated
+    const changes = heads === null ? null : this.#changeHeads(heads, head, client!)
+    for (let i = 0; i < head.faults.length; i++) this.#judge(head.faults[i]!)
     this.#mayLeaveRest = config.reuseAfterBody === 'same-client' && (head.bodyKind !== BodyKind.NONE || head.method === 'HEAD')
     // RFC 9112 section 9.3.
     this.#persists = !head.connection.close && (head.minorVersion === 1 || head.connection.keepAlive)
@@ -314,10 +329,13 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#nominated = head.connection.nominated
     this.#awaitsContinue = head.expectsContinue
     const { access, limits, rewrite } = route
-    if (access !== null && !access.admits(this.#client.socket.remoteAddress)) return this.#fail('ERR_EPROXY_ACCESS_DENIED')
-    if (limits !== null && !limits.take(this.#client.socket.remoteAddress, head, wheel.clock.now())) return this.#answerLimited(limits)
+    if (access !== null && !access.admits(this.clientAddress)) return this.#fail('ERR_EPROXY_ACCESS_DENIED')
+    if (limits !== null) {
+      if (!limits.take(this.clientAddress, head, wheel.clock.now())) return this.#answerLimited(limits)
+      this.#responseAdded += limits.fields
+    }
     refuseLoop(head, config.via)
-    const maxForwards = readMaxForwards(head)
+    const maxForwards = this.#readMaxForwards(head)
     if (maxForwards === 0) return this.#answerLast()
     const { group } = route
     if (group === undefined) {
@@ -325,13 +343,18 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       return this.#answerWith(route.answer(head), false)
     }
     this.#group = group
+    this.#bodyBytesMax = route.requestBodyBytes
+    if (this.#bodyBytesMax > 0 && head.contentLength > this.#bodyBytesMax) {
+      this.#isTooLarge = true
+      return
+    }
     this.#retry = route.retry
     const offered = readUpgrade(head)
-    this.#requestHead = forwardRequest(head, this.#describeForwarding(config, group), offered, maxForwards)
+    this.#requestHead = forwardRequest(head, config.via, group.name, offered, maxForwards, changes)
     if (rewrite !== null) this.#requestHead = withTarget(this.#requestHead, head.method, rewrite.apply(head))
     this.#context = responseContext(head.method === 'HEAD', offered)
     this.#canReplay = isIdempotent(head.method)
-    this.#serverKey = group.keyOf(head, this.#client.socket)
+    this.#serverKey = group.keyOf(head, this)
     // What may become another protocol has no copy: nobody could go on with it.
     if (route.mirror !== undefined && offered.length === 0 && route.mirror.group.mirror.takes(route.mirror.share)) {
       this.#mirror = route.mirror
@@ -347,12 +370,15 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       this.#awaitsContinue = false
       this.#upstream?.awaitRequest()
     }
+    this.#bodyBytes += end - start
+    if (this.#bodyBytesMax > 0 && this.#bodyBytes > this.#bodyBytesMax) this.#isTooLarge = true
     if (this.#state === ExchangeState.DISCARDING) this.#discardedBytes += end - start
     else if (this.#answer === undefined) this.#environment.requestBatch.add(start, end)
   }
 
   onRequestTrailers(trailers: TrailerSection): void {
-    this.#requestTail = encodeTrailers(trailers, this.#nominated)
+    if (trailers.fault !== undefined) this.#judge(trailers.fault)
+    this.#requestTail = encodeTrailers(trailers, this.#nominated, this.#requestEdits)
   }
 
   onRequestComplete(): void {
@@ -364,6 +390,8 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   onClientTurnEnd(bytes: Buffer): void {
     this.#inClientTurn = false
     const batch = this.#environment.requestBatch
+    // Nothing of what came with this read goes on: the server must not take what it has for a whole request.
+    if (this.#isTooLarge && this.#state !== ExchangeState.DISCARDING) return this.#fail('ERR_EPROXY_REQUEST_BODY_SIZE')
     switch (this.#state) {
       case ExchangeState.RUNNING:
       case ExchangeState.WAITING: {
@@ -398,14 +426,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   /** The client's request broke a rule. `upstream` has not seen the end of it, and will not. */
   refuse(error: ParseError): void {
     this.#rule = error.rule
-    this.#environment.onRefusal({
-      id: this.#requestId(),
-      side: 'client',
-      peer: this.#client.socket.remote,
-      rule: error.rule,
-      section: error.section,
-      offset: error.offset,
-    })
+    this.#tell('reject', error)
     this.#fail('ERR_EPROXY_REQUEST_REFUSED', error.status, error.message)
   }
 
@@ -495,7 +516,15 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       // RFC 9110 section 7.8: a server switches only after it has had the whole request.
       if (this.#request !== 'complete') throw new ParseError('H1-SWITCH-UNASKED', 0)
       this.#switches = true
-      this.#responseHead += forwardFinal(head, 'same', 'Upgrade', config.via, this.#environment.httpDate())
+      this.#responseHead += forwardFinal(
+        head,
+        'same',
+        'Upgrade',
+        config.via,
+        this.#environment.httpDate(),
+        this.#responseEdits,
+        this.#responseAdded,
+      )
       return
     }
     this.#framing = responseFraming(head.bodyKind, this.#minorVersion)
@@ -510,9 +539,8 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       this.#persists = false
     const connection = this.#persists ? (this.#minorVersion === 0 ? 'keep-alive' : '') : 'close'
     const date = head.has(FieldKind.DATE) ? '' : this.#environment.httpDate()
-    this.#responseHead += forwardFinal(head, this.#framing, connection, config.via, date)
-    const cookie = this.#group!.cookieFor(this.#server!, this.#serverKey)
-    if (cookie !== '') this.#responseHead = this.#responseHead.slice(0, -2) + cookie + '\r\n'
+    const added = this.#responseAdded + this.#group!.cookieFor(this.#server!, this.#serverKey)
+    this.#responseHead += forwardFinal(head, this.#framing, connection, config.via, date, this.#responseEdits, added)
   }
 
   onResponseBody(_bytes: Uint8Array, start: number, end: number): void {
@@ -520,7 +548,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   onResponseTrailers(trailers: TrailerSection): void {
-    if (this.#framing === 'chunked') this.#responseTail = encodeTrailers(trailers, noNominations)
+    if (this.#framing === 'chunked') this.#responseTail = encodeTrailers(trailers, noNominations, this.#responseEdits)
   }
 
   onResponseComplete(): void {
@@ -575,6 +603,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       this.#rule = fault.rule
       this.#environment.onRefusal({
         id: this.#requestId(),
+        action: 'reject',
         side: 'upstream',
         peer: connection.server,
         rule: fault.rule,
@@ -618,12 +647,36 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#state = next
   }
 
-  #describeForwarding(config: ProxyConfig, group: UpstreamGroup): ForwardOptions {
-    forwarding.via = config.via
-    forwarding.forwarded = config.forwarded
-    forwarding.defaultHost = group.name
-    forwarding.clientAddress = config.forwarded === 'off' ? '' : this.#client.socket.remoteAddress
-    return forwarding
+  /** What the route asks for in both heads. Valid until the next request of anybody. */
+  #changeHeads(heads: HeadPolicy, head: RequestHead, client: ClientFacts): HeadChanges {
+    this.#id = heads.requestIdOf(head, client)
+    const changes = heads.changesFor(head, client, heads.usesId ? this.#requestId() : '')
+    this.#requestEdits = changes.edits
+    this.#responseEdits = changes.responseEdits
+    this.#responseAdded = changes.responseAdded
+    return changes
+  }
+
+  /** The request breaks a rule of which the parser only tells. Throws it where the route does not tolerate that. */
+  #judge(fault: ParseError): void {
+    if (!this.#tolerated.has(fault.rule)) throw fault
+    this.#tell('warn', fault)
+  }
+
+  #readMaxForwards(head: RequestHead): number {
+    if (!this.#tolerated.has('H1-MAX-FORWARDS')) return readMaxForwards(head)
+    try {
+      return readMaxForwards(head)
+    } catch (error) {
+      if (!(error instanceof ParseError)) throw error
+      this.#judge(error)
+      return -1
+    }
+  }
+
+  /** The client's request has broken a rule. */
+  #tell(action: 'reject' | 'warn', { rule, section, offset }: ParseError): void {
+    this.#environment.onRefusal({ id: this.#requestId(), action, side: 'client', peer: this.#client.socket.remote, rule, section, offset })
   }
 
   #requestId(): string {
@@ -908,7 +961,9 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     const fields = !closes && this.#minorVersion === 0 ? answer.fields + 'Connection: keep-alive\r\n' : answer.fields
     const asProblem = answer.status >= 400 && answer.content === undefined && prefersProblem(this.#rawHead)
     const date = this.#environment.httpDate()
-    this.#client.write(encodeLocalResponse({ ...answer, fields }, date, closes, this.#method === 'HEAD', asProblem))
+    const text = encodeLocalResponse({ ...answer, fields }, date, closes, this.#method === 'HEAD', asProblem)
+    const isPlain = this.#responseEdits === null && this.#responseAdded === ''
+    this.#client.write(isPlain ? text : editLocalHead(text, this.#responseEdits, this.#responseAdded))
     this.#end(closes ? 'close' : 'next')
   }
 
@@ -993,7 +1048,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     const summary: ExchangeSummary = {
       id: this.#requestId(),
       startedAt: clock.wallNow() - totalMs,
-      client: this.#client.socket.remote,
+      client: this.#clientAddress === '' ? this.#client.socket.remote : this.#clientAddress,
       method: this.#method,
       target: this.#rawHead.substring(this.#targetStart, this.#targetEnd),
       version: this.#minorVersion < 0 ? '' : this.#minorVersion === 1 ? '1.1' : '1.0',

@@ -1,28 +1,51 @@
 /** What a request becomes on its way to the upstream: pure, from the parsed head to the octets that leave. */
 import { encodeRequestHead, FieldKind, ParseError } from '../../native-free-parser/index.ts'
 import type { RequestEncoding, RequestHead } from '../../native-free-parser/index.ts'
-import type { ForwardedMode } from '../core/options.ts'
+import type { HeadChanges } from '../policy/head-policy.ts'
 
 /** Reused for every request: it is filled and read within one call. */
-const encoding: RequestEncoding = { via: '', defaultHost: '', upgrade: '', maxForwards: '', acceptsTrailers: false, forwarded: '' }
+const encoding: RequestEncoding = {
+  via: '',
+  defaultHost: '',
+  upgrade: '',
+  maxForwards: '',
+  acceptsTrailers: false,
+  host: '',
+  drops: 0,
+  edits: null,
+  added: '',
+}
 
 const noProtocols: readonly string[] = Object.freeze([])
 
-export interface ForwardOptions {
-  readonly via: string
-  readonly forwarded: ForwardedMode
-  readonly defaultHost: string
-  readonly clientAddress: string
-}
-
-/** The head for the upstream, latin-1. `offered`: the protocols of `readUpgrade`. `maxForwards`: as read, -1 where it does not count. */
-export function forwardRequest(head: RequestHead, options: ForwardOptions, offered: readonly string[], maxForwards: number): string {
-  encoding.via = options.via
-  encoding.defaultHost = options.defaultHost
+/**
+ * The head for the upstream, latin-1. `defaultHost`: for a request that names none. `offered`: the protocols of `readUpgrade`. `maxForwards`: as
+ * read, -1 where it does not count. `changes`: what the route asks for, null for nothing.
+ */
+export function forwardRequest(
+  head: RequestHead,
+  via: string,
+  defaultHost: string,
+  offered: readonly string[],
+  maxForwards: number,
+  changes: HeadChanges | null,
+): string {
+  encoding.via = via
+  encoding.defaultHost = defaultHost
   encoding.maxForwards = maxForwards < 0 ? '' : String(maxForwards - 1)
   encoding.acceptsTrailers = head.connection.te && head.has(FieldKind.TE) && acceptsTrailers(head)
-  encoding.forwarded = options.forwarded === 'off' ? '' : describeClient(head, options.forwarded, options.clientAddress)
   encoding.upgrade = offered.length === 0 ? '' : offered.join(', ')
+  if (changes === null) {
+    encoding.host = ''
+    encoding.drops = 0
+    encoding.edits = null
+    encoding.added = ''
+  } else {
+    encoding.host = changes.host
+    encoding.drops = changes.drops
+    encoding.edits = changes.edits
+    encoding.added = changes.added
+  }
   return encodeRequestHead(head, encoding)
 }
 
@@ -90,20 +113,4 @@ function acceptsTrailers(head: RequestHead): boolean {
     if (head.kinds[i] === FieldKind.TE && /(?:^|,)[ \t]*trailers[ \t]*(?:,|$)/i.test(head.value(i))) return true
   }
   return false
-}
-
-function describeClient(head: RequestHead, mode: ForwardedMode, address: string): string {
-  const host = head.authority === '' ? head.valueOf(FieldKind.HOST) : head.authority
-  let lines = ''
-  if (mode === 'x-forwarded' || mode === 'both') {
-    if (address !== 'unix') lines += `X-Forwarded-For: ${address}\r\n`
-    if (host !== '') lines += `X-Forwarded-Host: ${host}\r\n`
-    lines += 'X-Forwarded-Proto: http\r\n'
-  }
-  if (mode === 'forwarded' || mode === 'both') {
-    // RFC 7239 section 6: an IPv6 address stands in brackets and, for the colons, in quotes.
-    const node = address === 'unix' ? 'unknown' : address.includes(':') ? `"[${address}]"` : address
-    lines += `Forwarded: for=${node}${host === '' ? '' : `;host="${host}"`};proto=http\r\n`
-  }
-  return lines
 }

@@ -1,9 +1,9 @@
 /** What a response becomes on its way to the client: pure, from the parsed head to the octets that leave. */
-import { BodyKind, encodeResponseHead } from '../../native-free-parser/index.ts'
+import { BodyKind, encodeResponseHead, type FieldEdits } from '../../native-free-parser/index.ts'
 import type { ResponseEncoding, ResponseHead } from '../../native-free-parser/index.ts'
 
 /** Reused for every response: it is filled and read within one call. */
-const encoding: ResponseEncoding = { via: '', framing: 'same', connection: '', date: '' }
+const encoding: ResponseEncoding = { via: '', framing: 'same', connection: '', date: '', edits: null, added: '' }
 
 /** A 1xx response, on its way to a 1.1 client. */
 export function forwardInterim(head: ResponseHead): string {
@@ -11,6 +11,9 @@ export function forwardInterim(head: ResponseHead): string {
   encoding.framing = 'same'
   encoding.connection = ''
   encoding.date = ''
+  // What a route changes is for the response that it gets, not for what is said on the way to it.
+  encoding.edits = null
+  encoding.added = ''
   return encodeResponseHead(head, encoding)
 }
 
@@ -22,11 +25,21 @@ export function responseFraming(bodyKind: BodyKind, clientMinorVersion: number):
   return clientMinorVersion === 0 ? 'close' : 'chunked'
 }
 
-/** The final head. `connection` is the value of Connection, '' for none. */
-export function forwardFinal(head: ResponseHead, framing: ResponseFraming, connection: string, via: string, date: string): string {
+/** The final head. `connection` is the value of Connection, '' for none. `edits` and `added` are what the route asks for. */
+export function forwardFinal(
+  head: ResponseHead,
+  framing: ResponseFraming,
+  connection: string,
+  via: string,
+  date: string,
+  edits: FieldEdits | null,
+  added: string,
+): string {
   encoding.via = via
   encoding.framing = framing
   encoding.connection = head.status === 426 ? (connection === '' ? 'Upgrade' : `${connection}, Upgrade`) : connection
   encoding.date = date
+  encoding.edits = edits
+  encoding.added = added
   return encodeResponseHead(head, encoding)
 }

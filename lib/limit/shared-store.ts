@@ -43,6 +43,8 @@ export interface StoreStats {
 const openMax = 1_000
 /** How often a store that is not usable is asked whether it is again. */
 const probeMs = 250
+/** On a new connection the first answers may be late: the server reads the script, and this process starts. */
+const warmUpsMax = 3
 /** A connection on which something is waited for and nothing comes for so long is given up. */
 const silenceMs = 3_000
 const connectMs = 3_000
@@ -66,6 +68,7 @@ export class SharedStore {
   #state: StoreState = 'connecting'
   #isClosed = false
   #isProbing = false
+  #warmUps = 0
   /** In the order in which they were asked, which is that of the answers. */
   readonly #open = new Set<Open>()
   #cancelWatch: (() => void) | undefined
@@ -163,6 +166,7 @@ export class SharedStore {
   #onConnected(): void {
     if (this.#isClosed) return
     this.#isProbing = false
+    this.#warmUps = warmUpsMax
     this.#probe()
   }
 
@@ -187,6 +191,7 @@ export class SharedStore {
         if (this.#isClosed) return
         if (readReply(reply) === undefined) this.#to('failing', 'it answers something else than asked for')
         else if (this.#clock.now() - askedAt <= this.options.deadlineMs) return this.#to('ready', '')
+        else if (this.#warmUps-- > 0) return this.#probe()
         else this.#to('slow', 'it answers later than the deadline')
         this.#probeLater()
       },

@@ -9,16 +9,17 @@ import { systemClock } from '../core/timers.ts'
 import type { ByteSocket, ReadOptions, SocketHandler } from './byte-socket.ts'
 import { bulkRoomBefore, type BulkBuffer } from './bulk-buffers.ts'
 import {
+  addressOf,
+  type ConnectRequest,
+  type HandleReader,
   lastRead,
   peerOf,
   shutDown,
   startConnect,
-  systemError,
-  writeTo,
-  type ConnectRequest,
-  type HandleReader,
   type StreamHandle,
+  systemError,
   type WriteOwner,
+  writeTo,
 } from './stream-handle.ts'
 
 /** libuv's codes, on all systems that this file is used on. */
@@ -83,7 +84,7 @@ export class HandleSocket implements ByteSocket, HandleReader, WriteOwner {
   }
 
   get remoteAddress(): string {
-    return this.remote.replace(/:[0-9]+$/, '').replace(/^\[|\]$/g, '')
+    return addressOf(this.remote)
   }
 
   owns(bytes: Buffer): boolean {

@@ -7,7 +7,7 @@ import net from 'node:net'
 import { formatAddress, type Address } from '../core/options.ts'
 import { systemClock } from '../core/timers.ts'
 import type { ByteSocket, ReadOptions, SocketHandler } from './byte-socket.ts'
-import { formatPeer } from './stream-handle.ts'
+import { addressOf, formatPeer } from './stream-handle.ts'
 
 /** With 1, any write that the kernel does not take at once is followed by 'drain'. */
 const writableHighWaterMark = 1
@@ -71,7 +71,7 @@ export class StreamSocket implements ByteSocket {
   }
 
   get remoteAddress(): string {
-    return this.remote.replace(/:[0-9]+$/, '').replace(/^\[|\]$/g, '')
+    return addressOf(this.remote)
   }
 
   /** Every chunk is a buffer of its own, but part of one that others may have parts of. */

@@ -8,6 +8,7 @@ import {
   type ParserEngine,
   type ParserLimits,
   type RequestHead,
+  type RuleId,
 } from '../../native-free-parser/index.ts'
 import { contradiction } from '../core/assert.ts'
 import { ProxyError } from '../core/errors.ts'
@@ -20,9 +21,12 @@ import { RedirectTemplate } from '../route/redirect.ts'
 import { PathRewrite } from '../route/rewrite.ts'
 import { Router } from '../route/router.ts'
 import type { UpstreamGroup } from '../upstream/group.ts'
+import { checkTrustedPeers, TrustedPeers } from './client.ts'
+import { checkGroupHost, checkListenerFields, checkRouteFields, makeHeadPolicy } from './head-policy.ts'
 import { toOctets, type LocalResponse } from './local-response.ts'
 import { makeRetry, plainRetry } from './retry.ts'
 import type { Route } from './route.ts'
+import { checkRuleActions, toleratedRules } from './rule-actions.ts'
 
 export interface ListenerPolicy {
   readonly config: ProxyConfig
@@ -30,6 +34,10 @@ export interface ListenerPolicy {
   readonly listener: ListenerOptions | undefined
   /** Parsers with the limits of this policy, of which a connection has one for the length of an exchange. */
   readonly parsers: Spares<MessageParser<'request'>>
+  /** Peers whose word of others counts; null: nobody's. */
+  readonly trusted: TrustedPeers | null
+  /** Something depends on who the client is, and how it asked. */
+  readonly readsClient: boolean
   routeFor(head: RequestHead): Route
 }
 
@@ -39,7 +47,14 @@ export const sparesMax = 1_024
 /** One group of servers, and every request goes there. */
 export function makePlainPolicy(config: ProxyConfig, group: UpstreamGroup, engine: ParserEngine): ListenerPolicy {
   const route = makePlainRoute(config, group, null)
-  return { config, listener: undefined, parsers: makeRequestParsers(engine, config.limits), routeFor: () => route }
+  return {
+    config,
+    listener: undefined,
+    parsers: makeRequestParsers(engine, config.limits, route.tolerated),
+    trusted: null,
+    readsClient: route.heads !== null,
+    routeFor: () => route,
+  }
 }
 
 /** `groups` has every group of the configuration, by name. The listener is one of those of `service`, or undefined for one that it does not name. */
@@ -57,15 +72,21 @@ export function makePolicy(
   const limitsOf = ({ name, rateLimits }: RouteOptions): Route['limits'] => limiter.bind([...limitNames, ...rateLimits], name)
   const routes = service.routes
     .filter(({ name }) => chosen === undefined || chosen.includes(name))
-    .map((row) => ({ name: row.name, match: row.match, route: makeRoute(row, own, service, groups, limitsOf(row)) }))
+    .map((row) => ({ name: row.name, match: row.match, route: makeRoute(row, own, listener, service, groups, limitsOf(row)) }))
   const router = new Router(routes)
   const limits = limiter.bind(limitNames, '')
   const fallback =
-    routes.length === 0 && groups.size === 1 ? toOnlyGroup(own, service, groups, limits) : makePlainRoute(own, undefined, limits)
+    routes.length === 0 && groups.size === 1
+      ? toOnlyGroup(own, listener, service, groups, limits)
+      : makePlainRoute(own, undefined, limits, listener)
+  const all = [fallback, ...routes.map(({ route }) => route)]
+  const trusted = listener === undefined || listener.trustedProxies.length === 0 ? null : new TrustedPeers(listener.trustedProxies)
   return {
     config: own,
     listener,
-    parsers: makeRequestParsers(engine, own.limits),
+    parsers: makeRequestParsers(engine, own.limits, new Set(all.flatMap(({ tolerated }) => [...tolerated]))),
+    trusted,
+    readsClient: trusted !== null || all.some(({ heads }) => heads !== null),
     routeFor: (head) => router.find(head) ?? fallback,
   }
 }
@@ -74,13 +95,21 @@ export function makePolicy(
 export function checkPolicies(config: ProxyConfig): void {
   const { service } = config
   if (service === undefined) return
-  for (const listener of service.listeners) mergeConfig(config, listener)
+  for (const listener of service.listeners) {
+    mergeConfig(config, listener)
+    checkTrustedPeers(listener)
+    checkListenerFields(listener)
+    checkRuleActions(listener.rules ?? {}, `listener ${listener.address}: rules`)
+  }
+  for (const [name, { host }] of Object.entries(service.groups)) checkGroupHost(name, host)
   checkRateLimits(service)
   void new Router(service.routes.map(({ name, match }) => ({ name, match, route: name })))
   for (const route of service.routes) {
     const { name, action, timeouts, retry, mirror } = route
     mergeConfig(config, { timeouts })
     if (retry !== undefined) makeRetry(retry)
+    checkRouteFields(route)
+    checkRuleActions(route.rules, `route ${name}: rules`)
     for (const group of [action.kind === 'proxy' ? action.group : undefined, mirror?.group]) {
       if (group !== undefined && !Object.hasOwn(service.groups, group))
         throw new ProxyError('ERR_EPROXY_OPTION', `route ${name}: there is no group ${group}`)
@@ -92,17 +121,23 @@ export function checkPolicies(config: ProxyConfig): void {
 function makeRoute(
   options: RouteOptions,
   config: ProxyConfig,
+  listener: ListenerOptions | undefined,
   { groups: groupOptions }: ServiceOptions,
   groups: ReadonlyMap<string, UpstreamGroup>,
   limits: Route['limits'],
 ): Route {
   const { name, action, timeouts, retry, mirror } = options
   const isProxied = action.kind === 'proxy'
+  const group = isProxied ? action.group : ''
+  const host = groupOptions[group]?.host ?? 'preserve'
   const own = mergeConfig(isProxied ? forGroup(config, groupOptions[action.group]!) : config, { timeouts })
   return Object.freeze({
     name,
     config: own,
-    group: isProxied ? groups.get(action.group)! : undefined,
+    group: isProxied ? groups.get(group)! : undefined,
+    heads: makeHeadPolicy({ forwarded: own.forwarded, listener, route: options, group, host }),
+    requestBodyBytes: options.requestBodyBytes ?? listener?.requestBodyBytes ?? 0,
+    tolerated: toleratedRules(listener?.rules, options.rules),
     retry: retry === undefined ? plainRetry(own.pool.attempts) : makeRetry(retry),
     mirror: mirror === undefined || mirror.share <= 0 ? undefined : { group: groups.get(mirror.group)!, share: mirror.share },
     limits,
@@ -153,12 +188,22 @@ function makeAnswer(action: RouteOptions['action']): Route['answer'] {
   }
 }
 
-/** To the only group, or to none: what no route matches. */
-function makePlainRoute(config: ProxyConfig, group: UpstreamGroup | undefined, limits: Route['limits']): Route {
+/** To the only group, or to none: what no route matches. Of its heads and bodies is true what the listener says. */
+function makePlainRoute(
+  config: ProxyConfig,
+  group: UpstreamGroup | undefined,
+  limits: Route['limits'],
+  listener?: ListenerOptions,
+  groupName = '',
+  host = 'preserve',
+): Route {
   return Object.freeze({
     name: '',
     config,
     group,
+    heads: makeHeadPolicy({ forwarded: config.forwarded, listener, route: undefined, group: groupName, host }),
+    requestBodyBytes: listener?.requestBodyBytes ?? 0,
+    tolerated: toleratedRules(listener?.rules),
     retry: plainRetry(config.pool.attempts),
     mirror: undefined,
     access: null,
@@ -170,12 +215,13 @@ function makePlainRoute(config: ProxyConfig, group: UpstreamGroup | undefined, l
 
 function toOnlyGroup(
   config: ProxyConfig,
+  listener: ListenerOptions | undefined,
   { groups: options }: ServiceOptions,
   groups: ReadonlyMap<string, UpstreamGroup>,
   limits: Route['limits'],
 ): Route {
   const [[name, group]] = [...groups] as [[string, UpstreamGroup]]
-  return makePlainRoute(forGroup(config, options[name]!), group, limits)
+  return makePlainRoute(forGroup(config, options[name]!), group, limits, listener, name, options[name]!.host)
 }
 
 function refuseUse(): never {
@@ -184,9 +230,9 @@ function refuseUse(): never {
 
 const nobody: MessageHandler<RequestHead> = { onHead: refuseUse, onBody: refuseUse, onTrailers: refuseUse, onMessageComplete: refuseUse }
 
-function makeRequestParsers(engine: ParserEngine, limits: Limits): Spares<MessageParser<'request'>> {
+function makeRequestParsers(engine: ParserEngine, limits: Limits, tolerated: ReadonlySet<RuleId>): Spares<MessageParser<'request'>> {
   const own = parserLimits(limits, 'request')
-  return new Spares(() => new MessageParser('request', engine, nobody, own), sparesMax)
+  return new Spares(() => new MessageParser('request', engine, nobody, own, tolerated), sparesMax)
 }
 
 export function parserLimits(limits: Limits, side: 'request' | 'response'): ParserLimits {

@@ -117,10 +117,12 @@ function readIpv4(text: string, start: number, end: number): number {
   return dots === 3 && octet >= 0 ? ((address << 8) | octet) >>> 0 : -1
 }
 
-/** RFC 4291 section 2.2. `words` is zero, but for its last one. */
+/** The eight parts of the IPv6 address that is being read. */
+const parts = new Uint16Array(8)
+
+/** RFC 4291 section 2.2. */
 function readIpv6(text: string, end: number, words: Uint32Array): boolean {
-  words[3] = 0
-  let groups = 0
+  let count = 0
   /** How many groups stand before `::`, -1 without one. */
   let gap = -1
   let at = 0
@@ -131,55 +133,41 @@ function readIpv6(text: string, end: number, words: Uint32Array): boolean {
   }
   while (at < end) {
     let value = 0
-    let digits = 0
     let code = 0
     const start = at
     for (; at < end; at++) {
       code = text.charCodeAt(at)
       const digit = hexDigit(code)
       if (digit < 0) break
-      value = value * 16 + digit
-      digits++
+      value = ((value << 4) | digit) & 0xfffff
     }
     if (at < end && code === 0x2e) {
-      const address = groups <= 6 ? readIpv4(text, start, end) : -1
+      const address = count <= 6 ? readIpv4(text, start, end) : -1
       if (address < 0) return false
-      putGroup(words, groups++, address >>> 16)
-      putGroup(words, groups++, address & 0xffff)
+      parts[count++] = address >>> 16
+      parts[count++] = address & 0xffff
       break
     }
-    if (digits === 0 || digits > 4 || groups === 8) return false
-    putGroup(words, groups++, value)
+    if (at === start || at - start > 4 || count === 8) return false
+    parts[count++] = value
     if (at === end) break
     if (code !== 0x3a) return false
     at++
     if (at < end && text.charCodeAt(at) === 0x3a) {
       if (gap >= 0) return false
-      gap = groups
+      gap = count
       at++
     } else if (at === end) return false
   }
-  if (gap < 0) return groups === 8
   // It stands for one group at least.
-  if (groups === 8) return false
-  for (let moved = 1; moved <= groups - gap; moved++) {
-    const from = groups - moved
-    putGroup(words, 8 - moved, takeGroup(words, from))
+  if (gap < 0 ? count !== 8 : count === 8) return false
+  if (gap >= 0) {
+    const behind = count - gap
+    for (let moved = 1; moved <= behind; moved++) parts[8 - moved] = parts[count - moved]!
+    for (let index = gap; index < 8 - behind; index++) parts[index] = 0
   }
+  for (let index = 0; index < 4; index++) words[index] = (parts[2 * index]! << 16) | parts[2 * index + 1]!
   return true
-}
-
-function putGroup(words: Uint32Array, index: number, value: number): void {
-  const shift = (index & 1) === 0 ? 16 : 0
-  words[index >> 1] = (words[index >> 1]! & ~(0xffff << shift)) | (value << shift)
-}
-
-/** Leaves zero behind. */
-function takeGroup(words: Uint32Array, index: number): number {
-  const shift = (index & 1) === 0 ? 16 : 0
-  const value = (words[index >> 1]! >>> shift) & 0xffff
-  putGroup(words, index, 0)
-  return value
 }
 
 function hexDigit(code: number): number {

@@ -199,13 +199,13 @@ export class UpstreamGroup implements ServerKeeper, DeadlineOwner {
   }
 
   /** What is to be given to `pick`: the value that decides between servers, '' where none does. */
-  keyOf(head: RequestHead, client: { readonly remoteAddress: string }): string {
+  keyOf(head: RequestHead, client: { readonly clientAddress: string }): string {
     const { balance, hashOn, stickyCookie } = this.#options
     if (balance === 'sticky') return cookieOf(head, stickyCookie)
     if (balance !== 'hash') return ''
     switch (hashOn.kind) {
       case 'client':
-        return client.remoteAddress
+        return client.clientAddress
       case 'header':
         return fieldOf(head, hashOn.name)
       case 'cookie':

@@ -34,6 +34,7 @@ export const noStats: ProxyStats = Object.freeze({
   exchangesTotal: 0,
   refusedTotal: 0,
   connectionsRefusedTotal: 0,
+  toleratedTotal: 0,
   faultsTotal: 0,
   desync: Object.freeze(zeroDesyncCounts()),
   counters: noFigures,

@@ -71,6 +71,11 @@ test('peers on a unix socket are not counted: they speak for many', async (t) =>
   for (let i = 0; i < 3; i++) assert.equal((await (await proxy.client()).exchange(get('/'))).status, 200)
 })
 
+test('a trusted proxy is not counted: it speaks for many', async (t) => {
+  const proxy = await start(t, { connectionsPerClient: 1, trustedProxies: ['127.0.0.0/8'] })
+  for (let i = 0; i < 3; i++) assert.equal((await (await proxy.client()).exchange(get('/'))).status, 200)
+})
+
 test('a limit that a reload brings counts connections from then on', async (t) => {
   const proxy = await start(t, { connectionsPerClient: 0 })
   const old = await proxy.client()

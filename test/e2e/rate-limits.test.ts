@@ -154,6 +154,46 @@ test('a client that waits for 100 Continue gets 429 instead', async (t) => {
   assert.equal((await client.response()).status, 429)
 })
 
+test('with announce every response tells how the limit is', async (t) => {
+  const proxy = await start(
+    t,
+    {
+      rateLimits: {
+        told: limitOf(3, { announce: true }),
+        untold: limitOf(9),
+        all: limitOf(60, { perMs: 500, announce: true, key: { kind: 'all' } }),
+      },
+    },
+    { rateLimits: ['told', 'untold', 'all'] },
+  )
+  const client = await proxy.client()
+  const first = await client.exchange(get('/'))
+  assert.equal(first.field('RateLimit-Policy'), '"told";q=3;w=3600, "all";q=120;w=1')
+  assert.equal(first.field('RateLimit'), '"told";r=2;t=1200, "all";r=59;t=1')
+  assert.match((await client.exchange(get('/'))).field('RateLimit'), /^"told";r=1;t=(?:2400|239\d), "all";r=(?:58|59);t=1$/)
+  assert.match((await client.exchange(get('/'))).field('RateLimit'), /^"told";r=0;/)
+  const refused = await client.exchange(get('/'))
+  assert.equal(refused.status, 429)
+  assert.equal(refused.field('RateLimit-Policy'), '"told";q=3;w=3600')
+})
+
+test('a client is whom a trusted proxy names, and nobody else can name one', async (t) => {
+  const origin = await startOrigin(t)
+  const rateLimits = { few: limitOf(1) }
+  const from = (address: string): string => get('/', `X-Forwarded-For: ${address}\r\n`)
+  const behind = makeService(
+    origin,
+    { rateLimits, listeners: [{ ...listener, forwarded: 'both', trustedProxies: ['127.0.0.1/32'] }] },
+    { rateLimits: ['few'] },
+  )
+  const trusting = await ProxyUnderTest.start(t, { service: behind })
+  const client = await trusting.client()
+  assert.deepEqual(await statuses(client, from('192.0.2.1'), from('192.0.2.1'), from('192.0.2.2')), [200, 429, 200])
+  const open = makeService(origin, { rateLimits, listeners: [{ ...listener, forwarded: 'both' }] }, { rateLimits: ['few'] })
+  const wary = await (await ProxyUnderTest.start(t, { service: open })).client()
+  assert.deepEqual(await statuses(wary, from('192.0.2.1'), from('192.0.2.2')), [200, 429])
+})
+
 test('a reload keeps the accounts of limits that are as they were, and begins new ones for those that are not', async (t) => {
   const origin = await startOrigin(t)
   const serviceWith = (burst: number): ServiceOptions =>

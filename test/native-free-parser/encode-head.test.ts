@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import fc from 'fast-check'
-import { BodyKind, encodeRequestHead, encodeResponseHead, ParseError } from '../../native-free-parser/index.ts'
+import { BodyKind, encodeRequestHead, encodeResponseHead, FieldEdits, FieldKind, ParseError } from '../../native-free-parser/index.ts'
 import type { MessageHead, RequestEncoding, RequestHead, ResponseEncoding, ResponseHead } from '../../native-free-parser/index.ts'
 import { parseRequestHead, parseResponseHead } from '../support/parsed-head.ts'
 
@@ -15,9 +15,12 @@ const asItCame: RequestEncoding = {
   upgrade: '',
   maxForwards: '',
   acceptsTrailers: false,
-  forwarded: '',
+  host: '',
+  drops: 0,
+  edits: null,
+  added: '',
 }
-const sameResponse: ResponseEncoding = { via: '', framing: 'same', connection: '', date: '' }
+const sameResponse: ResponseEncoding = { via: '', framing: 'same', connection: '', date: '', edits: null, added: '' }
 
 // The twin
 
@@ -49,22 +52,23 @@ function slowRequest(head: RequestHead, encoding: RequestEncoding): string {
   for (const [name, value] of fieldsOf(head)) {
     const lower = name.toLowerCase()
     if (ofTheHop.has(lower) || head.connection.nominated.has(lower)) continue
-    if (lower === 'host' && head.authority !== '') lines.push(`Host: ${head.authority}`)
+    if (lower === 'host' && encoding.host !== '') lines.push(`Host: ${encoding.host}`)
+    else if (lower === 'host' && head.authority !== '') lines.push(`Host: ${head.authority}`)
     else if (lower === 'content-length') lines.push(lengthLine(name, value))
     else if (lower === 'transfer-encoding') lines.push('Transfer-Encoding: chunked')
     else if (lower === 'trailer' && head.bodyKind !== BodyKind.CHUNKED) continue
     else if (lower === 'expect' && !head.expectsContinue) continue
     else if (lower === 'max-forwards' && encoding.maxForwards !== '') lines.push(`Max-Forwards: ${encoding.maxForwards}`)
-    else if (/^x-forwarded-(?:host|proto)$/.test(lower) && encoding.forwarded !== '') continue
+    else if (/^x-forwarded-(?:host|proto)$/.test(lower) && encoding.drops !== 0) continue
     else lines.push(`${name}: ${value}`)
   }
-  if (!hasField(head, 'host')) lines.push(`Host: ${head.authority === '' ? encoding.defaultHost : head.authority}`)
+  if (!hasField(head, 'host')) lines.push(`Host: ${encoding.host || head.authority || encoding.defaultHost}`)
   const connection = [...(encoding.upgrade === '' ? [] : ['Upgrade']), ...(encoding.acceptsTrailers ? ['TE'] : [])]
   if (connection.length > 0) lines.push(`Connection: ${connection.join(', ')}`)
   if (encoding.upgrade !== '') lines.push(`Upgrade: ${encoding.upgrade}`)
   if (encoding.acceptsTrailers) lines.push('TE: trailers')
   if (encoding.via !== '') lines.push(`Via: 1.${head.minorVersion} ${encoding.via}`)
-  return `${lines.join('\r\n')}\r\n${encoding.forwarded}\r\n`
+  return `${lines.join('\r\n')}\r\n${encoding.added}\r\n`
 }
 
 function slowResponse(head: ResponseHead, encoding: ResponseEncoding): string {
@@ -84,7 +88,7 @@ function slowResponse(head: ResponseHead, encoding: ResponseEncoding): string {
   if (encoding.date !== '' && !hasField(head, 'date')) lines.push(`Date: ${encoding.date}`)
   if (encoding.connection !== '') lines.push(`Connection: ${encoding.connection}`)
   if (encoding.via !== '') lines.push(`Via: 1.${head.minorVersion} ${encoding.via}`)
-  return `${lines.join('\r\n')}\r\n\r\n`
+  return `${lines.join('\r\n')}\r\n${encoding.added}\r\n`
 }
 
 // Arbitrary heads
@@ -177,13 +181,18 @@ const requestEncodings: fc.Arbitrary<RequestEncoding> = fc.record({
   upgrade: fc.constantFrom('', 'websocket'),
   maxForwards: fc.constantFrom('', '4'),
   acceptsTrailers: fc.boolean(),
-  forwarded: fc.constantFrom('', 'X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Proto: http\r\n'),
+  host: fc.constantFrom('', 'own.test:81'),
+  drops: fc.constantFrom(0, (1 << FieldKind.X_FORWARDED_HOST) | (1 << FieldKind.X_FORWARDED_PROTO)),
+  edits: fc.constant(null),
+  added: fc.constantFrom('', 'X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Proto: http\r\n'),
 })
 const responseEncodings: fc.Arbitrary<ResponseEncoding> = fc.record({
   via: fc.constantFrom('', 'proxy'),
   framing: fc.constantFrom('same', 'close'),
   connection: fc.constantFrom('', 'close', 'keep-alive'),
   date: fc.constantFrom('', 'Tue, 15 Nov 1994 08:12:31 GMT'),
+  edits: fc.constant(null),
+  added: fc.constantFrom('', 'X-Added: 1\r\n'),
 })
 
 /** The head of a message that may break a rule, which is not this file's business. */
@@ -293,4 +302,42 @@ test('a head of many fields, all but a few copied in runs, is still what its twi
   ).join('')
   const head = parseRequestHead(`GET / HTTP/1.1\r\nHost: a\r\n${many}\r\n`)
   assert.equal(encodeRequestHead(head, { ...asItCame, via: 'p' }), slowRequest(head, { ...asItCame, via: 'p' }))
+})
+
+test('fields that are dropped do not leave, whatever their case, and in requests with "_" for "-", too', () => {
+  const edits = new FieldEdits(['X-Mine', 'cookie'], [], true)
+  const raw = 'GET / HTTP/1.1\r\nHost: a\r\nx-mine: 1\r\nX_Mine: 2\r\nX-Mine2: 3\r\nCOOKIE: a=b\r\nX-Yours: 4\r\n\r\n'
+  assert.equal(
+    encodeRequestHead(parseRequestHead(raw), { ...asItCame, edits, added: 'X-Mine: ours\r\n' }),
+    'GET / HTTP/1.1\r\nHost: a\r\nX-Mine2: 3\r\nX-Yours: 4\r\nX-Mine: ours\r\n\r\n',
+  )
+  const response = 'HTTP/1.1 200 OK\r\nServer: x\r\nX_Mine: 2\r\nX-MINE: 1\r\nContent-Length: 0\r\n\r\n'
+  assert.equal(
+    encodeResponseHead(parseResponseHead(response), { ...sameResponse, edits: new FieldEdits(['x-mine', 'Server']) }),
+    'HTTP/1.1 200 OK\r\nX_Mine: 2\r\nContent-Length: 0\r\n\r\n',
+  )
+})
+
+test('a default leaves where the head has no such field; one that Connection nominates does not count', () => {
+  const edits = new FieldEdits(
+    [],
+    [
+      { name: 'X-A', line: 'X-A: ours\r\n' },
+      { name: 'X-B', line: 'X-B: ours\r\n' },
+    ],
+  )
+  const encode = (lines: string): string =>
+    encodeResponseHead(parseResponseHead(`HTTP/1.1 200 OK\r\n${lines}Content-Length: 0\r\n\r\n`), { ...sameResponse, edits })
+  const head = (lines: string): string => `HTTP/1.1 200 OK\r\n${lines}\r\n`
+  assert.equal(encode(''), head('Content-Length: 0\r\nX-A: ours\r\nX-B: ours\r\n'))
+  assert.equal(encode('x-a: theirs\r\n'), head('x-a: theirs\r\nContent-Length: 0\r\nX-B: ours\r\n'))
+  assert.equal(encode('X-B:\r\nx-A: 1\r\nX-a: 2\r\n'), head('X-B: \r\nx-A: 1\r\nX-a: 2\r\nContent-Length: 0\r\n'))
+  assert.equal(encode('Connection: x-a\r\nX-A: 1\r\nX-B: 2\r\n'), head('X-B: 2\r\nContent-Length: 0\r\nX-A: ours\r\n'))
+})
+
+test('the Host that is sent can be another one, also for a request that has none or an absolute target', () => {
+  const encode = (raw: string): string => encodeRequestHead(parseRequestHead(raw), { ...asItCame, host: 'own.test' })
+  assert.equal(encode('GET / HTTP/1.1\r\nhost: a\r\nX: y\r\n\r\n'), 'GET / HTTP/1.1\r\nHost: own.test\r\nX: y\r\n\r\n')
+  assert.equal(encode('GET / HTTP/1.0\r\nX: y\r\n\r\n'), 'GET / HTTP/1.1\r\nX: y\r\nHost: own.test\r\n\r\n')
+  assert.equal(encode('GET http://b.test/c HTTP/1.1\r\nHost: a\r\n\r\n'), 'GET /c HTTP/1.1\r\nHost: own.test\r\n\r\n')
 })

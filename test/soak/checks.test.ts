@@ -27,6 +27,7 @@ function makeStats(more: Partial<ProxyStats> = {}): ProxyStats {
     reloadsTotal: 0,
     exchangesTotal: 10,
     refusedTotal: 0,
+    toleratedTotal: 0,
     faultsTotal: 0,
     desync: zeroDesyncCounts(),
     counters: noFigures,

@@ -56,3 +56,15 @@ export function serviceOf(groups: Readonly<Record<string, GroupOptions>>, ...rou
 
 /** Every reason, one more server, and no budget that a test would notice. */
 export const anyRetry: RetryOptions = { attempts: 1, on: ['connect', 'closed', 'timeout', 503], budget: 1, budgetMin: 10 }
+
+/** One listener, one route named `all`, one group named `app`: for what each of them says. */
+export interface ServiceParts {
+  readonly listener?: Partial<ListenerOptions>
+  readonly route?: Partial<RouteOptions>
+  readonly group?: Partial<GroupOptions>
+}
+
+export function serviceFor(upstream: string, parts: ServiceParts = {}): ServiceOptions {
+  const route = routeTo('app', { name: 'all', ...parts.route })
+  return { ...serviceOf({ app: groupOf([upstream], parts.group) }, route), listeners: [{ ...listener, ...parts.listener }] }
+}

@@ -320,7 +320,7 @@ test('a server that is new or back begins with a tenth of its share', () => {
 test('by hash, the same value always finds the same server; without a value the load decides', () => {
   const stage = new GroupStage([a, b, c], { balance: 'hash', hashOn: { kind: 'header', name: 'X-Tenant' } })
   const keyOf = (fields: string): string =>
-    stage.group.keyOf(parseRequestHead(`GET / HTTP/1.1\r\nHost: t\r\n${fields}\r\n`), { remoteAddress: '192.0.2.1' })
+    stage.group.keyOf(parseRequestHead(`GET / HTTP/1.1\r\nHost: t\r\n${fields}\r\n`), { clientAddress: '192.0.2.1' })
   assert.equal(keyOf('x-tenant: blue\r\n'), 'blue')
   assert.equal(keyOf('X-Tenants: blue\r\n'), '')
   const names = new Set<string>()
@@ -335,7 +335,7 @@ test('by hash, the same value always finds the same server; without a value the 
 
 test('the value for the hash is the client address, a field or a cookie', () => {
   const head = parseRequestHead('GET / HTTP/1.1\r\nHost: t\r\nCookie: x=1\r\ncookie: user=anna; y=2\r\n\r\n')
-  const client = { remoteAddress: '192.0.2.7' }
+  const client = { clientAddress: '192.0.2.7' }
   const keyOf = (options: Partial<Balancing>): string => {
     const stage = new GroupStage([a], options)
     const key = stage.group.keyOf(head, client)
