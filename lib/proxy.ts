@@ -760,7 +760,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   }
 
   #identify(use: UseOfConnection | undefined): ExchangeIdentity | undefined {
-    return use && { id: formatExchangeId(this.#instance, use.exchangeNumber), client: use.client.socket.remote }
+    return use && { id: use.exchangeId || formatExchangeId(this.#instance, use.exchangeNumber), client: use.client.socket.remote }
   }
 
   #onLag(ms: number): void {

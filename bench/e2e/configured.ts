@@ -43,7 +43,7 @@ function configurationOf({ port, upstreamPort, directory, accessLogPath }: PeerC
     workers: 1,
     listeners: [{ address: `127.0.0.1:${port}`, connectionsPerClient: 20_000, rateLimits: ['clients'] }],
     upstreams: {
-      app: { servers: [server], health: { path: '/', interval: '1s' }, outlier: true, pool: { waiting: 16_384 } },
+      app: { servers: [server], health: { path: '/', interval: '1s', timeout: '500ms' }, outlier: true, pool: { waiting: 16_384 } },
       other: [server],
     },
     routes: [

@@ -80,6 +80,7 @@ export function makeEnvironment(engine: ParserEngine, handlers: SocketHandler[] 
 class BenchRequest extends Waiter implements ConnectionUser {
   readonly client: RequestingClient = { socket: { remote: '127.0.0.1:2' }, retire() {} }
   readonly exchangeNumber = 1
+  readonly exchangeId = ''
   connection: UpstreamConnection | undefined
   onConnectionReady(connection: UpstreamConnection): void {
     this.connection = connection

@@ -99,14 +99,13 @@ async function disturb(
   const load = new Load({ port: portOf(places.proxy), requestsPerSecond: options.requestsPerSecond, connectionsMax })
   const progress = new Progress(secondsOf(options, events))
   load.start()
-  const marks: { readonly event: OperateEvent; readonly from: number; readonly note: string; readonly failure: string }[] = []
+  const marks: { readonly event: OperateEvent; readonly at: number; readonly note: string; readonly failure: string }[] = []
   await delay(options.settleSeconds * 1_000)
-  const begunAt = load.sent.length
   for (const event of events) {
     if (processes.isEnding) throw new Error('interrupted')
     progress.begin(options.settleSeconds + eventSeconds)
     progress.show(event.name)
-    const from = load.sent.length
+    const at = performance.now()
     let note = ''
     let failure = ''
     try {
@@ -114,7 +113,7 @@ async function disturb(
     } catch (error) {
       failure = error instanceof Error ? error.message : String(error)
     }
-    marks.push({ event, from, note, failure })
+    marks.push({ event, at, note, failure })
     await delay(options.settleSeconds * 1_000)
   }
   progress.clear()
@@ -122,11 +121,19 @@ async function disturb(
   const survived = !tunnel.hasEnded
   await tunnel.close()
   await linesFor(load, log)
-  const stretches = marks.map(({ event, from, note, failure }, index): EventReport => {
-    const sent = load.sent.slice(from, marks[index + 1]?.from)
-    return { name: event.name, note, failure, ...judgeStretch(sent, log.lines) }
-  })
-  const warmUp: Stretch = judgeStretch(load.sent.slice(0, begunAt), log.lines)
+  // What was under way when an event began is what it hit.
+  const stretchOf = (from: number, to = Infinity): Stretch =>
+    judgeStretch(
+      load.sent.filter(({ doneAt }) => doneAt >= from && doneAt < to),
+      log.lines,
+    )
+  const stretches = marks.map(({ event, at, note, failure }, index): EventReport => ({
+    name: event.name,
+    note,
+    failure,
+    ...stretchOf(at, marks[index + 1]?.at),
+  }))
+  const warmUp = stretchOf(0, marks[0]?.at)
   const silent = load.sent.filter(({ check }) => !log.lines.has(check)).length
   const isTunnelGood = survived && tunnel.pings > 0 && tunnel.pongs === tunnel.pings
   return {

@@ -234,8 +234,8 @@ async function completeWord(words: readonly string[], columns: number): Promise<
   const [name] = words.slice(1)
   // Only a finished word is a command.
   if (words.length > 2 && name === 'conformance') return completeConformance(words.slice(1))
-  if (words.length > 2 && name === 'routes') return completeRoutes(words.slice(1))
   if (words.length > 2 && name === 'explain') return completeExplain(words.slice(1))
+  if (words.length > 2 && name === 'routes') return completeRoutes(words.slice(1))
   if (words.length > 2 && name === 'top') return completeTop(words.slice(1))
   const completions = await (await buildProxyParser(columns)).getCompletion([...words])
   return `${completions.join('\n')}\n`

@@ -57,6 +57,13 @@ async function main(args: readonly string[]): Promise<number> {
         const texts = command.rules.map((rule) => explainRule(rule, paint))
         return await print(process.stdout, texts.length === 0 ? listRules(paint) : texts.join('\n'))
       }
+      case 'routes': {
+        const { describeRoutes } = await import('./routes.ts')
+        const { loadConfiguration } = await import('../config/load.ts')
+        const { paintFor } = await import('../conformance/paint.ts')
+        const { configuration } = loadConfiguration({ path: command.path, overrides: [], environment: process.env })
+        return await print(process.stdout, describeRoutes(configuration.service, command, paintFor(process.stdout)))
+      }
       case 'top': {
         const { runTop } = await import('./top.ts')
         return await runTop(command.settings)

@@ -114,7 +114,7 @@ function renderFlags(section: NumberFlag['section']): string {
   )
 }
 
-/** With columns of equal width, as the formatter of the repository wants them. */
+/** A Markdown table, with columns of equal width, as the formatter of the repository wants them. */
 export function renderRows(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const cells = [head, ...rows].map((row) => row.map((cell) => cell.replaceAll('|', '\\|')))
   const widths = head.map((_title, column) => Math.max(3, ...cells.map((row) => row[column]?.length ?? 0)))

@@ -3,6 +3,7 @@
  * Schema that zod writes: that is a published form, and the insides of a schema are not.
  */
 import { z } from 'zod'
+import { nameOfPattern } from './leaves.ts'
 import { fileSchema } from './schema.ts'
 
 interface JsonSchema {
@@ -96,6 +97,8 @@ function listInner(schema: JsonSchema, key: string): KeyRow[] {
 
 function describeKind(schema: JsonSchema): string {
   const kinds = forms(schema).flatMap((form): string[] => {
+    const named = nameOfPattern.get(form.pattern ?? schema.pattern ?? '')
+    if (named !== undefined) return [named]
     if (form.enum !== undefined) return form.enum.map((value) => (value === '' ? "''" : String(value)))
     if (form.const !== undefined) return [String(form.const)]
     if (form.items !== undefined) return ['list']

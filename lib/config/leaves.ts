@@ -11,11 +11,23 @@ import { Pattern } from '../route/pattern.ts'
 type Row = Pick<NumberRow, 'default' | 'min' | 'max' | 'doc'> & Partial<Pick<NumberRow, 'unit'>>
 
 const kinds = {
-  ms: { name: 'a duration, such as 10s or 1h30m', pattern: '^(0+|([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$' },
-  bytes: { name: 'a size, such as 512, 64k or 1m', pattern: '^[0-9]+[kmgKMG]?$' },
-  'bytes/s': { name: 'a rate in bytes, such as 240 or 64k/s', pattern: '^[0-9]+[kmgKMG]?(/s)?$' },
-  count: { name: 'a whole number', pattern: '^[0-9]+$' },
+  ms: {
+    short: 'duration',
+    name: 'a duration, such as 10s or 1h30m',
+    pattern: '^(0+|([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$',
+  },
+  bytes: { short: 'size', name: 'a size, such as 512, 64k or 1m', pattern: '^[0-9]+[kmgKMG]?$' },
+  'bytes/s': { short: 'rate', name: 'a rate in bytes, such as 240 or 64k/s', pattern: '^[0-9]+[kmgKMG]?(/s)?$' },
+  count: { short: 'number', name: 'a whole number', pattern: '^[0-9]+$' },
 } as const satisfies Record<Unit, object>
+
+const sharePattern = '^[0-9]+([.][0-9]+)?%?$'
+
+/** What a value with this pattern is called in a table. */
+export const nameOfPattern: ReadonlyMap<string, string> = new Map([
+  ...Object.values(kinds).map(({ pattern, short }): [string, string] => [pattern, short]),
+  [sharePattern, 'share'],
+])
 
 /** A number in its unit, as a flag takes it; the default is not applied here. */
 export function quantity(unit: Unit, { min, max }: { readonly min: number; readonly max: number }, doc: string) {
@@ -67,7 +79,7 @@ export function share(doc: string) {
       },
       encode: (value) => value,
     })
-    .meta({ description: doc, minimum: 0, maximum: 1, pattern: '^[0-9]+([.][0-9]+)?%?$' })
+    .meta({ description: doc, minimum: 0, maximum: 1, pattern: sharePattern })
 }
 
 /** Text that a function can object to, by an Error whose message is shown. */

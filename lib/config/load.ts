@@ -6,6 +6,8 @@ import fs from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { ProxyError } from '../core/errors.ts'
 import { resolveOptions } from '../core/options.ts'
+import { checkRateLimits } from '../limit/rate-limiter.ts'
+import { checkAccessLog } from '../observe/access-log.ts'
 import { checkPolicies } from '../policy/policy.ts'
 import { assemble } from './assemble.ts'
 import { complete, findObjections, type CompleteContent, type Objection } from './complete.ts'
@@ -61,12 +63,20 @@ export function interpret({ path, overrides, environment }: Sources, text: strin
   })
   if (objections.length > 0) refuse(objections)
   // What the layers below refuse and nobody here has looked for: better now than when workers run.
-  try {
-    checkPolicies(resolveOptions({ ...configuration.engine, service: configuration.service }, 'eproxy'))
-  } catch (error) {
-    if (!isConfigError(error)) throw error
-    refuse([{ steps: [], message: error.message }])
+  const { service, engine, accessLog } = configuration
+  const attempt = (steps: readonly PropertyKey[], check: () => void): void => {
+    try {
+      check()
+    } catch (error) {
+      if (!isConfigError(error)) throw error
+      objections.push({ steps, message: error.message })
+    }
   }
+  attempt([], () => checkPolicies(resolveOptions({ ...engine, service }, 'eproxy')))
+  attempt(['rateLimits'], () => checkRateLimits(service))
+  if (accessLog !== undefined)
+    attempt(['accessLog', accessLog.format === 'template' ? 'template' : 'destination'], () => checkAccessLog(accessLog))
+  if (objections.length > 0) refuse(objections)
   return { configuration, content, document, text }
 }
 

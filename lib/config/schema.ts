@@ -22,6 +22,7 @@ import {
 } from '../core/options.ts'
 import { templateEscapes } from '../observe/line-template.ts'
 import { logFormats, logLevels } from '../observe/logger.ts'
+import { edgeSecurityFields } from '../policy/security-fields.ts'
 import { NetworkSet } from '../route/networks.ts'
 import {
   checkedText,
@@ -152,11 +153,15 @@ const requestId = z
   .describe('an id for each request: true, false, the name of a field, or a section; raw: false, edge: true')
 
 const securityFieldsSection = z.strictObject({
-  contentTypeOptions: z.boolean().describe('X-Content-Type-Options: nosniff').prefault(true),
-  referrerPolicy: fieldValue("Referrer-Policy; '' = none").prefault('strict-origin-when-cross-origin'),
-  frameOptions: z.enum(['', 'DENY', 'SAMEORIGIN']).describe("X-Frame-Options; '' = none").prefault('SAMEORIGIN'),
-  frameAncestors: fieldValue("sources for frame-ancestors in a Content-Security-Policy; '' = none").prefault(''),
-  strictTransportSecurity: fieldValue("Strict-Transport-Security, when the request came over TLS; '' = none").prefault('max-age=31536000'),
+  contentTypeOptions: z.boolean().describe('X-Content-Type-Options: nosniff').prefault(edgeSecurityFields.contentTypeOptions),
+  referrerPolicy: fieldValue("Referrer-Policy; '' = none").prefault(edgeSecurityFields.referrerPolicy),
+  frameOptions: z.enum(['', 'DENY', 'SAMEORIGIN']).describe("X-Frame-Options; '' = none").prefault(edgeSecurityFields.frameOptions),
+  frameAncestors: fieldValue("sources for frame-ancestors in a Content-Security-Policy; '' = none").prefault(
+    edgeSecurityFields.frameAncestors,
+  ),
+  strictTransportSecurity: fieldValue("Strict-Transport-Security, when the request came over TLS; '' = none").prefault(
+    edgeSecurityFields.strictTransportSecurity,
+  ),
 })
 const securityFields = z.union([securityFieldsSection, z.literal(false), short(z.literal(true), securityFieldsSection, () => ({}))], {
   error: 'expected true, false, or a section',
@@ -388,30 +393,16 @@ const match = z
   })
   .describe('what a request has to have; nothing: any request')
 
-/** They frame the message or belong to one connection: another value makes two readers of one message disagree. */
-const framingFields: ReadonlySet<string> = new Set([
-  'connection',
-  'content-length',
-  'host',
-  'keep-alive',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-])
-
-const editableField = checkedText('a field name', (text) => {
-  if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(text)) throw new Error(`${show(text)} is not a field name`)
-  if (text.toLowerCase() === 'host') throw new Error('Host is set for a group of servers: upstreams.NAME.host')
-  if (framingFields.has(text.toLowerCase()))
-    throw new Error(`${text} frames the message or belongs to one connection, and cannot be changed`)
-})
-
 const fieldEdits = z.strictObject({
-  remove: oneOrMore(editableField, 'fields that are taken away').prefault([]),
-  set: z.record(editableField, fieldValue('the value')).describe('fields with their values, instead of what is there').prefault({}),
-  add: z.record(editableField, fieldValue('the value')).describe('fields with their values, beside what is there').prefault({}),
+  remove: oneOrMore(token('a field name', 'a field name'), 'fields that are taken away').prefault([]),
+  set: z
+    .record(token('a field name', 'a field name'), fieldValue('the value'))
+    .describe('fields with their values, instead of what is there')
+    .prefault({}),
+  add: z
+    .record(token('a field name', 'a field name'), fieldValue('the value'))
+    .describe('fields with their values, beside what is there')
+    .prefault({}),
 })
 
 const redirectStatuses = [301, 302, 303, 307, 308] as const

@@ -207,6 +207,11 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#config = environment.policy.config
   }
 
+  /** '' until somebody has asked for it, or the request has one that is told to others. */
+  get exchangeId(): string {
+    return this.#id
+  }
+
   get state(): ExchangeState {
     return this.#state
   }

@@ -84,14 +84,14 @@ export function formatCommonTime(epochMs: number): string {
   return commonText
 }
 
-/** The address without its port, of `ip:port` or `[ip6]:port`; what has no port stays as it is. */
+/** The address without its port, of `ip:port` or `[ip6]:port`; what has no port stays as it is, an `ip6` too. */
 export function addressWithoutPort(client: string): string {
   if (client.charCodeAt(0) === openBracket) {
     const end = client.indexOf(']')
     return end === -1 ? client : client.slice(1, end)
   }
-  const colon = client.lastIndexOf(':')
-  return colon === -1 ? client : client.slice(0, colon)
+  const colon = client.indexOf(':')
+  return colon === -1 || client.includes(':', colon + 1) ? client : client.slice(0, colon)
 }
 
 const openBracket = 0x5b

@@ -49,6 +49,8 @@ export interface RequestingClient {
 export interface ConnectionUser {
   /** Number of the exchange that is on, within the process. */
   readonly exchangeNumber: number
+  /** Its id where that does not follow from the number, '' otherwise. */
+  readonly exchangeId: string
   /** Whose exchange it is. */
   readonly client: RequestingClient
   onResponseHead(head: ResponseHead): void
@@ -79,6 +81,7 @@ export interface ConnectionKeeper {
 export interface UseOfConnection {
   readonly client: RequestingClient
   readonly exchangeNumber: number
+  readonly exchangeId: string
 }
 
 const keepAlivePattern = /(?:^|[,;\s])timeout\s*=\s*"?([0-9]{1,9})/i
@@ -134,8 +137,10 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
   // Who uses it or used it last, and who did before: whose bytes it is that may be left over.
   #lastClient: RequestingClient | undefined
   #lastExchange = 0
+  #lastExchangeId = ''
   #previousClient: RequestingClient | undefined
   #previousExchange = 0
+  #previousExchangeId = ''
 
   constructor(
     id: number,
@@ -178,12 +183,14 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
 
   /** The current exchange, or the last one. */
   get lastUse(): UseOfConnection | undefined {
-    return this.#lastClient && { client: this.#lastClient, exchangeNumber: this.#lastExchange }
+    const client = this.#lastClient
+    return client && { client, exchangeNumber: this.#lastExchange, exchangeId: this.#lastExchangeId }
   }
 
   /** The exchange before that one. */
   get previousUse(): UseOfConnection | undefined {
-    return this.#previousClient && { client: this.#previousClient, exchangeNumber: this.#previousExchange }
+    const client = this.#previousClient
+    return client && { client, exchangeNumber: this.#previousExchange, exchangeId: this.#previousExchangeId }
   }
 
   get isExpired(): boolean {
@@ -200,8 +207,10 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
     this.uses++
     this.#previousClient = this.#lastClient
     this.#previousExchange = this.#lastExchange
+    this.#previousExchangeId = this.#lastExchangeId
     this.#lastClient = user.client
     this.#lastExchange = user.exchangeNumber
+    this.#lastExchangeId = user.exchangeId
     this.#isPersistent = false
     this.responseBegun = false
     this.#responseComplete = false

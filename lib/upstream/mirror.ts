@@ -84,6 +84,7 @@ export class Mirror {
 class Copy extends Waiter implements ConnectionUser, DeadlineOwner {
   /** It is nobody's exchange. */
   readonly exchangeNumber = 0
+  readonly exchangeId = ''
   readonly #pieces: readonly (string | Buffer)[]
   readonly #context: ResponseContext
   readonly #target: MirrorTarget

@@ -30,7 +30,7 @@ test('every flag with a value has a variable', async () => {
   })
   assert.deepEqual(settings.listen, ['127.0.0.1:1', 'unix:/a'])
   assert.deepEqual(settings.options.upstreams, ['a:1'])
-  assert.deepEqual([settings.workers, settings.options.via, settings.logLevel, settings.accessLog], [2, '', 'debug', '-'])
+  assert.deepEqual([settings.workers, settings.options.via, settings.logLevel, settings.accessLog?.destination], [2, '', 'debug', '-'])
 })
 
 test('a flag goes before its variable', async () => {
@@ -50,7 +50,7 @@ test('what is wrong with a variable is told in its name', async () => {
     ['EPROXY_LISTEN', ':1,x', /^EPROXY_LISTEN: "x" is not an address/],
     ['EPROXY_UPSTREAM', 'https://x', /^EPROXY_UPSTREAM: upstream https:\/\/x: TLS/],
     ['EPROXY_VIA', 'a b', /^EPROXY_VIA: via must be a token/],
-    ['EPROXY_ACCESS_LOG', '', /^EPROXY_ACCESS_LOG needs a file name/],
+    ['EPROXY_ACCESS_LOG', '', /^EPROXY_ACCESS_LOG: the access log needs a file name/],
     ['EPROXY_CONFIG', '', /^EPROXY_CONFIG needs a file name$/],
   ] as const) {
     const command = await readCommandLine([], 100, { [name]: value })

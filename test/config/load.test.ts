@@ -171,7 +171,7 @@ test('every mistake is told with its line, its column and what was expected', ()
     [`${group}rules: { H1-NULL: warn }\n`, 'a.yaml:2:10: rules: unknown key "H1-NULL"; did you mean H1-NUL?'],
     [
       `${group}routes:\n  - { upstream: app, requestHeaders: { set: { Content-Length: '5' } } }\n`,
-      'a.yaml:3:47: routes[0].requestHeaders.set.Content-Length: Content-Length frames the message or belongs to one connection, and cannot be changed',
+      'a.yaml:3:47: routes[0].requestHeaders.set.Content-Length: Content-Length cannot be changed: it says where the message ends, and follows from the body',
     ],
     [
       `${group}admin: ':9090'\n`,
@@ -181,6 +181,7 @@ test('every mistake is told with its line, its column and what was expected', ()
     [`${group}rateLimitStore: http://h\n`, 'a.yaml:2:17: rateLimitStore: expected redis://[user:password@]host:port[/db]'],
     [`upstreams: { a: [x:1], b: [x:1] }\n`, 'a.yaml:1:1: upstreams: there are 2 groups and no routes that say which request goes where'],
     ['', 'a.yaml:1:1: there is nothing to do: expected upstreams, or routes that answer by themselves'],
+    [`${group}accessLog: { destination: '-', format: template, template: '{tme}' }\n`, 'a.yaml:2:60: accessLog.template: '],
     ['- a\n', 'a.yaml:1:1: expected a section of keys and values, not a list'],
     [`${group}a: !!binary aGk=\n`, 'a.yaml:2:13: the tag "tag:yaml.org,2002:binary" has no meaning here'],
     [`${group}<<: { via: x }\n`, 'a.yaml:2:1: sections are not merged by <<; an alias (*name) stands for a whole section'],

@@ -10,7 +10,7 @@ import { printConfiguration } from '../../lib/config/print.ts'
 const examplePath = fileURLToPath(new URL('../../../lib/config/example.yaml', import.meta.url))
 
 const text = `profile: edge
-listeners: [':8080', { address: ':8081', profile: raw, rules: { H1-NUL: warn }, requestId: X-Id }]
+listeners: [':8080', { address: ':8081', profile: raw, rules: { H1-UPGRADE: warn }, requestId: X-Id }]
 trustedProxies: [10.0.0.0/8]
 upstreams:
   app: [127.0.0.1:1, { address: '127.0.0.1:2', weight: 3 }]
@@ -68,7 +68,7 @@ test('every value says where it came from', () => {
     '  - address: :8080 # a.yaml:2',
     '    connectionsPerClient: 100 # profile edge',
     '    connectionsPerClient: 0 # default',
-    '      H1-NUL: warn # a.yaml:2',
+    '      H1-UPGRADE: warn # a.yaml:2',
     '      name: X-Id # a.yaml:2',
     '      accept: trusted # default',
     '      - 10.0.0.0/8 # a.yaml:3',

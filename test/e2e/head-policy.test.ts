@@ -1,7 +1,10 @@
 /** What a listener, a route and a group change in heads, seen from the origin and from the client. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import test, { type TestContext } from 'node:test'
+import type { DesyncEvent } from '../../lib/index.ts'
 import { edgeSecurityFields } from '../../lib/policy/security-fields.ts'
+import { patiently } from '../support/patience.ts'
 import { ProxyUnderTest } from '../support/proxy-under-test.ts'
 import { get, type RawResponse } from '../support/raw-client.ts'
 import { answering, answeringWith, ScriptedOrigin, type Script } from '../support/scripted-origin.ts'
@@ -100,6 +103,18 @@ test('a request has one id: made, sent on, given back, and that of the log', asy
   const other = await exchange(get())
   assert.match(other.field('X-Request-Id'), /^[0-9a-f]{32}$/)
   assert.notEqual(other.field('X-Request-Id'), id)
+})
+
+test('the id of a request is that of what is told of its connection, too', async (t) => {
+  const { proxy, exchange } = await setUp(
+    t,
+    { listener: { requestId: { name: 'X-Request-Id', accept: 'always' } } },
+    answeringWith((_request, connection) => connection.send('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok!')),
+  )
+  const told = once(proxy.proxy, 'desync') as Promise<[DesyncEvent]>
+  assert.equal((await exchange(get('/', 'X-Request-Id: abc-1\r\n'))).status, 200)
+  const [{ exchange: subject }] = await patiently(told, () => 'the excess octet to be told')
+  assert.equal(subject?.id, 'abc-1')
 })
 
 for (const { accept, trustedProxies, isTaken } of [

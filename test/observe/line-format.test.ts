@@ -100,6 +100,18 @@ describe('the combined format', () => {
     assert.equal(line, '2001:db8::1 - - [29/Feb/2024:12:34:56 +0000] "-" 000 0 "-" "-"\n')
   })
 
+  test('takes a client for what it is, with a port or without', () => {
+    for (const [client, shown] of [
+      ['192.0.2.7:53211', '192.0.2.7'],
+      ['192.0.2.7', '192.0.2.7'],
+      ['[2001:db8::1]:443', '2001:db8::1'],
+      ['2001:db8::1', '2001:db8::1'],
+      ['unix', 'unix'],
+      ['unknown', 'unknown'],
+    ] as const)
+      assert.equal(formatCombinedLine(summaryOf({ client })).split(' ')[0], shown)
+  })
+
   test('writes every second of a day as that second, whatever the order', () => {
     const time = fc.integer({ min: 0, max: 4_102_444_800_000 })
     fc.assert(

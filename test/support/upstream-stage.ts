@@ -199,6 +199,7 @@ export class RecordingUser implements ConnectionUser {
   loss: UpstreamLoss | undefined
   isComplete = false
   readonly exchangeNumber = ++exchanges
+  readonly exchangeId = ''
   readonly client: RecordingClient
 
   constructor(client = new RecordingClient()) {
