@@ -16,6 +16,7 @@ import { BulkBuffers } from '../lib/net/bulk-buffers.ts'
 import { Exchange } from '../lib/exchange/exchange.ts'
 import { WriteBatch } from '../lib/exchange/write-batch.ts'
 import type { ByteSocket, SocketHandler } from '../lib/net/byte-socket.ts'
+import { Counters } from '../lib/observe/counters.ts'
 import type { ExchangeSummary } from '../lib/observe/exchange-summary.ts'
 import type { UpstreamEnvironment } from '../lib/upstream/environment.ts'
 import { plainServers, UpstreamGroup } from '../lib/upstream/group.ts'
@@ -135,6 +136,7 @@ export class EngineRun {
   readonly #parts: RunParts
   readonly #clock = new VirtualClock()
   readonly #wheel: TimerWheel
+  readonly #counters = new Counters()
   readonly #buffer: SharedReadBuffer
   readonly #config: ProxyConfig
   readonly #group: UpstreamGroup
@@ -301,6 +303,7 @@ export class EngineRun {
       parserEngine: this.#engine,
       responseLimits: parserLimits(this.#config.limits, 'response'),
       wheel: this.#wheel,
+      counters: this.#counters,
       resolver: {
         lookupCached: (host) => [{ address: host, family: 4 }],
         resolve: (host) => Promise.resolve([{ address: host, family: 4 }]),
@@ -321,6 +324,7 @@ export class EngineRun {
     const environment: DownstreamEnvironment = {
       policy: makePlainPolicy(this.#config, this.#group, this.#engine),
       wheel: this.#wheel,
+      counters: this.#counters,
       exchanges: new Spares(() => new Exchange(environment), sparesMax),
       // Small pieces are buffers here, too: bodies are short, and their ways through a buffer are to be gone.
       requestBatch: new WriteBatch(new BulkBuffers(), 24),

@@ -35,6 +35,7 @@ import type { ByteSocket, ReadOptions, SocketHandler } from './net/byte-socket.t
 import { acceptSocket, connectSocket, type Accepted } from './net/sockets.ts'
 import type { BreakerEvent, ServerEvent } from './observe/server-event.ts'
 import type { DesyncEvent, ExchangeIdentity, QuarantineEvent } from './observe/desync-event.ts'
+import { Counters, type CounterFigures } from './observe/counters.ts'
 import type { ExchangeSummary } from './observe/exchange-summary.ts'
 import { HttpDate } from './observe/http-date.ts'
 import { silentLogger, type Logger } from './observe/logger.ts'
@@ -63,6 +64,8 @@ export interface ProxyEvents {
   listening: [address: string]
   /** Once for every exchange, also after an error. */
   exchange: [summary: ExchangeSummary]
+  /** The same, for those that ended other than well: their summary is made although nobody wants that of every exchange. */
+  failure: [summary: ExchangeSummary]
   /** A client connection was accepted: its address. */
   connection: [client: string]
   /** An upstream connection is out of step with us, or looks like it. It is not used again. */
@@ -130,6 +133,11 @@ export interface ProxyStats {
   readonly faultsTotal: number
   /** Signs that upstream connections were out of step, by kind. Servers have their own counts in `upstreams`. */
   readonly desync: DesyncCounts
+  /** Everything that has been counted, by name. */
+  readonly counters: CounterFigures
+  /** Processor time and memory of this process, whatever else runs in it. */
+  readonly cpuMsTotal: number
+  readonly memoryBytes: number
   /** Deadlines that hold a place in the timer wheel. */
   readonly deadlines: number
   /** Heads that are incomplete at this moment. */
@@ -209,6 +217,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   #faultsTotal = 0
   #reloadsTotal = 0
   readonly #desyncCounts = zeroDesyncCounts()
+  readonly #counters = new Counters()
   /** Prefix of request ids. */
   readonly #instance = `${randomBytes(3).toString('hex')}-`
   #connectionsWatcher: ((connections: number) => void) | undefined
@@ -262,6 +271,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   }
 
   get stats(): ProxyStats {
+    const cpu = process.cpuUsage()
     return Object.freeze({
       connections: this.#connections.size,
       connectionsTotal: this.#connectionsTotal,
@@ -271,6 +281,9 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       toleratedTotal: this.#toleratedTotal,
       faultsTotal: this.#faultsTotal,
       desync: { ...this.#desyncCounts },
+      counters: this.#counters.figures,
+      cpuMsTotal: (cpu.user + cpu.system) / 1_000,
+      memoryBytes: process.memoryUsage.rss(),
       deadlines: this.#wheel.size,
       parserSlots: this.#engine.slotsInUse,
       parserMemoryBytes: this.#engine.memoryBytes,
@@ -532,6 +545,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       parserEngine: this.#engine,
       responseLimits: parserLimits(config.limits, 'response'),
       wheel: this.#wheel,
+      counters: this.#counters,
       resolver: this.#resolver,
       random: Math.random,
       connect: (address, handler) => connectSocket(address, this.#config.socketAccess === 'handles', this.#read, () => handler),
@@ -556,6 +570,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       address,
       policy: this.#makePolicy(address),
       wheel: this.#wheel,
+      counters: this.#counters,
       exchanges: new Spares(() => new Exchange(environment), sparesMax),
       requestBatch: this.#requestBatch,
       responseBatch: this.#responseBatch,
@@ -567,6 +582,8 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       httpDate: () => this.#date.now(),
       onExchangeEnd: (exchange) => {
         this.#exchangesTotal++
+        exchange.countInto(this.#counters)
+        if (exchange.hasFailed && this.listenerCount('failure') > 0) this.#tell(() => this.emit('failure', exchange.summarize()))
         if (this.listenerCount('exchange') > 0) this.#tell(() => this.emit('exchange', exchange.summarize(this.#summarizesFields)))
       },
       onRefusal: (refusal) => this.#onRefusal(refusal),
@@ -607,6 +624,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     })
     if (connection === undefined) return this.#turnAway(socket, 'ERR_EPROXY_CLIENT_CONNECTIONS_MAX', listener)
     this.#connectionsTotal++
+    this.#counters.countConnection('client', 'accepted')
     if (isCounted) environment.clients.add(connection, socket.remoteAddress)
     this.#connections.add(connection)
     this.#connectionsWatcher?.(this.#connections.size)
@@ -624,6 +642,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   /** One too many: told so, in one write, unless that is not wanted, and closed. */
   #turnAway(socket: ByteSocket, code: TooManyConnections, listener: ListenerOptions | undefined): void {
     this.#connectionsRefusedTotal++
+    this.#counters.countConnection('client', 'refused')
     const client = socket.remote
     if (listener?.overload !== 'close') {
       const { status, proxyStatus, doc } = errorTable[code]
@@ -673,6 +692,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   #onRefusal({ id, action, side, peer, rule, section, offset }: Refusal): void {
     if (action === 'reject') this.#refusedTotal++
     else this.#toleratedTotal++
+    this.#counters.countViolation(rule, side, action)
     if (this.#refusals.take()) {
       const { untold } = this.#refusals
       this.#logger.info(
@@ -744,6 +764,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   }
 
   #onLag(ms: number): void {
+    this.#counters.loopLag.count(ms)
     if (ms >= this.#config.timeouts.loopLag) this.#logger.warn({ lagMs: Math.round(ms) }, 'the event loop was late')
   }
 

@@ -2,6 +2,7 @@
  * The parts that every request pays for, each alone and with the input that the end-to-end bench sends. A case is a function that does
  * one operation; what it returns is only there so that the work cannot be left out.
  */
+import { Counters } from '../../lib/observe/counters.ts'
 import { AccessLog } from '../../lib/observe/access-log.ts'
 import { RateLimiter } from '../../lib/limit/rate-limiter.ts'
 import type { ExchangeSummary } from '../../lib/observe/exchange-summary.ts'
@@ -49,6 +50,7 @@ export function makeCases(stack: DisposableStackLike): readonly MicroCase[] {
     ...timerCases(stack),
     ...networkCases(),
     ...routeCases(),
+    { name: 'counters: an exchange that has ended', run: countExchange() },
     ...lineCases(),
     ...limitCases(),
     { name: 'access log: format, buffer and write', run: writeLine(stack), operationsMax: 200 },
@@ -58,6 +60,17 @@ export function makeCases(stack: DisposableStackLike): readonly MicroCase[] {
 /** Of the standard library's DisposableStack what is used here; Node 20 has none. */
 export interface DisposableStackLike {
   defer(callback: () => void): void
+}
+
+/** All that is counted of an exchange, in a proxy with ten routes. */
+function countExchange(): () => unknown {
+  const counters = new Counters()
+  const names = Array.from({ length: 10 }, (_, index) => `route-${index}`)
+  let next = 0
+  return () => {
+    const name = names[next++ % names.length]!
+    counters.countExchange(counters.route(name), 200, '--', '', 80, 300, 0.02, 0.01, 1.2, 1.4)
+  }
 }
 
 /** As a socket of the proxy does it: the bytes are in the memory of the engine already. */

@@ -5,6 +5,7 @@
 import { resolveOptions } from '../../lib/core/options.ts'
 import { systemClock, TimerWheel } from '../../lib/core/timers.ts'
 import type { ByteSocket, SocketHandler } from '../../lib/net/byte-socket.ts'
+import { Counters } from '../../lib/observe/counters.ts'
 import type { ConnectionUser, RequestingClient, UpstreamConnection } from '../../lib/upstream/connection.ts'
 import type { UpstreamEnvironment } from '../../lib/upstream/environment.ts'
 import { Pool, Waiter } from '../../lib/upstream/pool.ts'
@@ -58,6 +59,7 @@ export function makeEnvironment(engine: ParserEngine, handlers: SocketHandler[] 
     responseLimits: defaultResponseLimits,
     // Its timer does not keep the process alive.
     wheel: new TimerWheel(systemClock, { onLag() {}, onFault: fail }),
+    counters: new Counters(),
     resolver: {
       lookupCached: (host) => [{ address: host, family: 4 }],
       resolve: () => Promise.reject(new Error('every address is known')),

@@ -1,6 +1,7 @@
 /** Which key of the configuration file a flag stands for: the flag goes before it. */
 import type { Override } from '../config/overrides.ts'
 import { numberFlags } from './option-tables.ts'
+import { readTokenFile } from './token-file.ts'
 
 const keyOf: ReadonlyMap<string, readonly string[]> = new Map<string, readonly string[]>([
   ['listen', ['listeners']],
@@ -15,6 +16,9 @@ const keyOf: ReadonlyMap<string, readonly string[]> = new Map<string, readonly s
   ['log-level', ['log', 'level']],
   ['log-format', ['log', 'format']],
   ['access-log', ['accessLog', 'destination']],
+  ['admin', ['admin', 'address']],
+  ['admin-token-file', ['admin', 'token']],
+  ['admin-public', ['admin', 'public']],
   ['access-log-format', ['accessLog', 'format']],
   ['access-log-template', ['accessLog', 'template']],
   ['access-log-escape', ['accessLog', 'escape']],
@@ -30,12 +34,25 @@ export function toOverrides(values: ReadonlyMap<string, readonly string[]>, show
   return [...values].flatMap(([name, texts]): Override[] => {
     const steps = keyOf.get(name)
     if (steps === undefined) return []
-    const isList = lists.has(name)
-    const [text = ''] = texts
-    const override = { steps, value: isList ? texts : name === 'no-via' ? '' : text, shown: shown(name) }
+    const override = { steps, value: valueOf(name, texts), shown: shown(name) }
     // A template says of itself what the format is.
     if (name === 'access-log-template' && !values.has('access-log-format'))
       return [override, { steps: ['accessLog', 'format'], value: 'template', shown: shown(name) }]
     return [override]
   })
+}
+
+function valueOf(name: string, texts: readonly string[]): Override['value'] {
+  if (lists.has(name)) return texts
+  const [text = ''] = texts
+  switch (name) {
+    case 'no-via':
+      return ''
+    case 'admin-public':
+      return true
+    case 'admin-token-file':
+      return readTokenFile(text)
+    default:
+      return text
+  }
 }

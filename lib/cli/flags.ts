@@ -3,6 +3,7 @@
  * to the sub-commands, which have their own. It starts nothing and prints nothing.
  */
 import type { Argv } from 'yargs'
+import { readAdminAddress } from '../admin/admin-address.ts'
 import type { Override } from '../config/overrides.ts'
 import { ProxyError } from '../core/errors.ts'
 import {
@@ -27,6 +28,8 @@ import { readEnvironment, variableOf, type Environment } from './environment-fla
 import { toOverrides } from './file-keys.ts'
 import { completeRoutes, readRoutesCommand, type RoutesCommand } from './routes-flags.ts'
 import { numberFlags, readNumber, type NumberFlag } from './option-tables.ts'
+import { readTokenFile } from './token-file.ts'
+import { completeTop, readTopCommand, type TopCommand } from './top-flags.ts'
 
 export interface Settings {
   readonly listen: readonly string[]
@@ -61,6 +64,7 @@ export type Command =
   | { readonly kind: 'print-schema' }
   | ConformanceCommand
   | ExplainCommand
+  | TopCommand
   | RoutesCommand
   | { readonly kind: 'version' }
   | { readonly kind: 'print'; readonly text: string }
@@ -140,6 +144,24 @@ const flags: readonly Flag[] = [
     defaultText: 'auto',
   },
   ...accessLogFlags,
+  {
+    name: 'admin',
+    group: 'Admin',
+    doc: 'where to listen for metrics, the status page and changes: host:port or unix:path, of this machine only',
+    defaultText: 'off',
+  },
+  {
+    name: 'admin-token-file',
+    group: 'Admin',
+    doc: 'file with the token that whoever changes something has to send',
+    defaultText: 'nothing can be changed',
+  },
+  {
+    name: 'admin-public',
+    group: 'Admin',
+    doc: 'let --admin be an address that other machines can reach: who can reach it sees everything',
+    isSwitch: true,
+  },
   { name: 'config', group: 'Configuration', doc: 'a file in YAML or JSON; flags and variables of the environment go before it' },
   { name: 'check', group: 'Configuration', doc: 'check flags, environment and file, and end', isSwitch: true },
   {
@@ -169,6 +191,7 @@ const proxyTable: CommandTable = {
   flags,
   commands: [
     ['conformance', 'judge eproxy, another proxy or a server by the cases of RFC 9110 and 9112'],
+    ['top', 'show how a running proxy does, in this terminal'],
     ['explain', 'say what a rule refuses and why, with an example'],
     ['routes', 'list the routes of a configuration, or explain the way of a request'],
   ],
@@ -179,6 +202,7 @@ const proxyTable: CommandTable = {
 async function read(args: readonly string[], columns: number, environment: Environment): Promise<Command> {
   if (args[0] === completionFlag) return { kind: 'print', text: await completeWord(args.slice(1), columns) }
   if (args[0] === 'conformance') return readConformanceCommand(args.slice(1), columns)
+  if (args[0] === 'top') return readTopCommand(args.slice(1), columns)
   if (args[0] === 'explain') return readExplainCommand(args.slice(1), columns)
   if (args[0] === 'routes') return readRoutesCommand(args.slice(1), columns, environment)
   if (args[0] === 'completion' && args.length === 1) return { kind: 'print', text: await captureScript(await buildProxyParser(columns)) }
@@ -212,6 +236,7 @@ async function completeWord(words: readonly string[], columns: number): Promise<
   if (words.length > 2 && name === 'conformance') return completeConformance(words.slice(1))
   if (words.length > 2 && name === 'explain') return completeExplain(words.slice(1))
   if (words.length > 2 && name === 'routes') return completeRoutes(words.slice(1))
+  if (words.length > 2 && name === 'top') return completeTop(words.slice(1))
   const completions = await (await buildProxyParser(columns)).getCompletion([...words])
   return `${completions.join('\n')}\n`
 }
@@ -260,6 +285,7 @@ function readSettings(values: ReadonlyMap<string, readonly string[]>, shown: (na
     ...(reuseAfterBody === undefined ? {} : { reuseAfterBody }),
   }
   inWordsOf('via', () => resolveOptions(options, 'eproxy'), shown('via'))
+  const admin = readAdmin(text('admin'), text('admin-token-file'), values.has('admin-public'), values.has('config'))
   return {
     listen,
     options,
@@ -268,7 +294,24 @@ function readSettings(values: ReadonlyMap<string, readonly string[]>, shown: (na
     logLevel: choice('log-level', logLevels) ?? 'info',
     logFormat: choice('log-format', logFormats) ?? 'auto',
     accessLog: readAccessLog(values, shown),
+    ...(admin !== undefined && { admin }),
   }
+}
+
+/** With a file, the address may stand there. */
+function readAdmin(
+  address: string | undefined,
+  tokenFile: string | undefined,
+  isPublic: boolean,
+  hasFile: boolean,
+): AdminOptions | undefined {
+  if (address === undefined) {
+    if (!hasFile && (tokenFile !== undefined || isPublic))
+      throw misuse('--admin-token-file and --admin-public say more about --admin, which is not given')
+    return undefined
+  }
+  inWordsOf('admin', () => readAdminAddress({ address, public: isPublic }))
+  return { address, public: isPublic, token: tokenFile === undefined ? '' : readTokenFile(tokenFile) }
 }
 
 function readWorkers(value = 'auto', shown: string): number | 'auto' {

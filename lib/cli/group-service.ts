@@ -3,7 +3,9 @@
  * themselves; only where the access log is a pipe, and lines of several writers would tear each other, it comes through here.
  */
 import fs from 'node:fs'
+import type { AdminSubject } from '../admin/subject.ts'
 import { LineWriter } from '../observe/line-writer.ts'
+import type { LogLevel } from '../observe/logger.ts'
 import { createProxyGroup, type ProxyGroup } from '../workers/proxy-group.ts'
 import { explainListenError, explainSystemError } from './explain-system-error.ts'
 import { findFixed } from './fixed-settings.ts'
@@ -57,6 +59,15 @@ export class GroupService implements Service {
       () => this.#logger.info({}, 'reloaded: every worker is a new one'),
       (error: unknown) => this.#logger.error({}, `reload failed, workers that were not replaced go on: ${(error as Error).message}`),
     )
+  }
+
+  async observe(): Promise<AdminSubject> {
+    const { observeGroup } = await import('../admin/subject.ts')
+    return observeGroup(this.#group)
+  }
+
+  setLogLevel(level: LogLevel): void {
+    this.#group.setLogLevel(level)
   }
 
   async reconfigure(settings: Settings): Promise<readonly string[]> {

@@ -5,9 +5,15 @@
  */
 import { pino } from 'pino'
 import { LineWriter } from '../observe/line-writer.ts'
-import type { LogFormat, Logger, LogLevel } from '../observe/logger.ts'
+import { logLevels, type LogFormat, type Logger, type LogLevel } from '../observe/logger.ts'
+
+export function isLogLevel(text: string): text is LogLevel {
+  return (logLevels as readonly string[]).includes(text)
+}
 
 export interface CommandLogger extends Logger {
+  /** Logs more or less from now on. */
+  setLevel(level: LogLevel): void
   /** Resolves when every line is written, or cannot be. */
   close(): Promise<void>
 }
@@ -38,6 +44,7 @@ export async function createLogger(level: LogLevel, format: LogFormat, everyLine
     warn: (fields, message) => logger.warn(fields, message),
     error: (fields, message) => logger.error(fields, message),
     fatal: (fields, message) => logger.fatal(fields, message),
+    setLevel: (next) => void (logger.level = next),
     close: () => writer.close(),
   }
 }

@@ -4,11 +4,11 @@
  * 2 it was called wrongly, 130 and 143 stopped at once by a second signal. The engine is loaded only when it is needed, so that help and
  * mistakes are answered without it.
  */
-import fs from 'node:fs'
 import { ConfigError } from '../config/problem.ts'
 import { ProxyError } from '../core/errors.ts'
 import { readCommandLine } from './flags.ts'
 import { endProcess } from './terminal.ts'
+import { readVersion } from './version.ts'
 
 const exitCode = await main(process.argv.slice(2))
 endProcess(exitCode)
@@ -64,6 +64,10 @@ async function main(args: readonly string[]): Promise<number> {
         const { configuration } = loadConfiguration({ path: command.path, overrides: [], environment: process.env })
         return await print(process.stdout, describeRoutes(configuration.service, command, paintFor(process.stdout)))
       }
+      case 'top': {
+        const { runTop } = await import('./top.ts')
+        return await runTop(command.settings)
+      }
       case 'run': {
         const { run } = await import('./run.ts')
         return await run(command.settings, command.config, command.warnings)
@@ -82,9 +86,7 @@ function helpColumns(): number {
 
 async function describeVersion(): Promise<string> {
   const { llhttpVersion } = await import('../../native-free-parser/index.ts')
-  // Three folders up from build/lib/cli, both in the repository and in an installed package.
-  const { version } = JSON.parse(fs.readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }
-  return `eproxy-raw ${version}, node ${process.versions.node}, llhttp ${llhttpVersion}\n`
+  return `eproxy-raw ${readVersion()}, node ${process.versions.node}, llhttp ${llhttpVersion}\n`
 }
 
 /** One line, whatever is in it: arguments and paths are repeated in messages. */

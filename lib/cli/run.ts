@@ -2,6 +2,7 @@
  * The life of the running command: the log is opened, the service starts, a signal drains it, a second one ends it at once. It decides
  * about exit codes and words; whether one process serves or several is the service's business.
  */
+import type { AdminListener } from '../admin/admin-listener.ts'
 import { formatDuration } from '../core/units.ts'
 import { timeoutTable } from '../core/options.ts'
 import { resolveWorkers } from '../workers/proxy-group.ts'
@@ -9,9 +10,10 @@ import type { Configured } from './configured.ts'
 import type { ConfigRequest, Settings } from './flags.ts'
 import { containFaults } from './contain-faults.ts'
 import { hasLostTerminal } from './terminal.ts'
-import { createLogger, type CommandLogger } from './logger.ts'
+import { createLogger, isLogLevel, type CommandLogger } from './logger.ts'
 import type { Reloader } from './reloader.ts'
 import type { Service } from './service.ts'
+import { readVersion } from './version.ts'
 
 type StopSignal = 'SIGTERM' | 'SIGINT'
 const signalExitCodes = { SIGINT: 130, SIGTERM: 143 } as const satisfies Record<StopSignal, number>
@@ -25,12 +27,15 @@ export async function run(given: Settings, config: ConfigRequest | undefined, wa
   for (const warning of [...warnings, ...more]) logger.warn({}, warning)
   let reloader: Reloader | undefined
   const stop = awaitStopSignal(service, () => (reloader === undefined ? service.reload() : reloader.reloadQuietly('SIGHUP')), logger)
+  let admin: AdminListener | undefined
   try {
     const addresses = await service.listen()
     reloader = await watchConfig(config, text, service, logger)
     announce(addresses, settings, service.workers, logger)
     faults.isServing = true
+    admin = await startAdmin(settings, config, service, reloader, logger)
     const signal = await Promise.race([stop, service.failed])
+    admin?.beginDrain()
     const drainMs = settings.options.timeouts?.drain ?? timeoutTable.drain.default
     logger.info({ signal }, `stopping: running exchanges have ${formatDuration(drainMs)} to finish, a second signal ends them`)
     logger.info(await service.close(), 'stopped')
@@ -38,6 +43,7 @@ export async function run(given: Settings, config: ConfigRequest | undefined, wa
     await service.destroy()
     throw error
   } finally {
+    await admin?.close()
     reloader?.[Symbol.dispose]()
     await service.dispose()
     await logger.close()
@@ -71,6 +77,55 @@ async function createService(settings: Settings, logger: CommandLogger): Promise
   }
   const { GroupService } = await import('./group-service.ts')
   return new GroupService(settings, workers, logger)
+}
+
+/** Loaded only when it is wanted. */
+async function startAdmin(
+  settings: Settings,
+  config: ConfigRequest | undefined,
+  service: Service,
+  reloader: Reloader | undefined,
+  logger: CommandLogger,
+): Promise<AdminListener | undefined> {
+  if (settings.admin === undefined) return undefined
+  const { AdminListener } = await import('../admin/admin-listener.ts')
+  const admin = new AdminListener({
+    ...settings.admin,
+    subject: await service.observe(),
+    controls: {
+      setLogLevel(level) {
+        if (!isLogLevel(level)) return false
+        logger.setLevel(level)
+        service.setLogLevel(level)
+        return true
+      },
+      // The one way to stop.
+      drain: () => void process.kill(process.pid, 'SIGTERM'),
+      describeConfig: () => describeConfig(settings, config),
+      ...(reloader !== undefined && {
+        reload: () => reloader.reload('asked for by the admin listener'),
+        reloadFigures: () => {
+          const { reloadsTotal, failuresTotal, isLastGood } = reloader.stats
+          return { succeeded: reloadsTotal, failed: failuresTotal, isLastGood }
+        },
+      }),
+    },
+    logger,
+    version: readVersion(),
+  })
+  const { address } = await admin.listen()
+  logger.info({ address, changes: settings.admin.token === '' ? 'none without a token' : 'with the token' }, `admin listener on ${address}`)
+  return admin
+}
+
+/** As a configuration file would have it; without one, what the flags say. */
+async function describeConfig(settings: Settings, config: ConfigRequest | undefined): Promise<string> {
+  if (config !== undefined) {
+    const { printConfigured } = await import('./configured.ts')
+    return printConfigured(config)
+  }
+  const { admin, ...rest } = settings
+  return `${JSON.stringify({ ...rest, ...(admin !== undefined && { admin: { ...admin, token: admin.token === '' ? '' : '***' } }) }, null, 2)}\n`
 }
 
 function announce(addresses: readonly string[], settings: Settings, workers: number, logger: CommandLogger): void {

@@ -1,6 +1,8 @@
+/** What the command runs: one proxy in this process, or a group of workers. */
+import type { AdminSubject } from '../admin/subject.ts'
+import type { LogLevel } from '../observe/logger.ts'
 import type { Settings } from './flags.ts'
 
-/** What the command runs: one proxy in this process, or a group of workers. */
 export interface Service {
   readonly workers: number
   /** Never resolves; rejects when the service has ended by itself. */
@@ -9,6 +11,10 @@ export interface Service {
   listen(): Promise<readonly string[]>
   /** SIGHUP without a configuration file. What comes of it is in the log. */
   reload(): void
+  /** For the admin listener. */
+  observe(): Promise<AdminSubject>
+  /** Of the processes that serve; this one has a log of its own. */
+  setLogLevel(level: LogLevel): void
   /**
    * Takes other settings, for exchanges that begin from now on. Resolves with the addresses that are new, as they can be connected to.
    * Rejects with an Error in words for people when they cannot be taken; then all is as before.

@@ -1,4 +1,5 @@
 /** The command as one process: the proxy and its access log are here. */
+import type { AdminSubject } from '../admin/subject.ts'
 import { createProxy, type Proxy } from '../index.ts'
 import { CommandAccessLog } from './command-access-log.ts'
 import { explainListenError } from './explain-system-error.ts'
@@ -33,6 +34,14 @@ export class SingleService implements Service {
   reload(): void {
     this.#logger.info({}, 'SIGHUP: there is nothing to reload; it replaces workers where there are two or more')
   }
+
+  async observe(): Promise<AdminSubject> {
+    const { observeProxy } = await import('../admin/subject.ts')
+    return observeProxy(this.#proxy)
+  }
+
+  /** Its log is that of the command. */
+  setLogLevel(): void {}
 
   async reconfigure(settings: Settings): Promise<readonly string[]> {
     const fixed = findFixed(this.#settings, settings, ['workers', 'supervision', 'logLevel', 'logFormat', 'accessLog', 'admin'])

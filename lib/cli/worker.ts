@@ -5,7 +5,7 @@ import type { LogFormat, LogLevel } from '../observe/logger.ts'
 import { GroupMember } from '../workers/group-member.ts'
 import { CommandAccessLog } from './command-access-log.ts'
 import { containFaults } from './contain-faults.ts'
-import { createLogger } from './logger.ts'
+import { createLogger, isLogLevel } from './logger.ts'
 import { endProcess } from './terminal.ts'
 
 export interface WorkerPayload {
@@ -30,6 +30,9 @@ async function main(): Promise<number> {
     faults.isServing = true
     await member.serve(proxy, {
       onReopen: () => log.reopen(),
+      onLogLevel: (level) => {
+        if (isLogLevel(level)) logger.setLevel(level)
+      },
       onOrphaned: () => logger.warn({}, 'the primary is gone: finishing what runs'),
     })
     return 0

@@ -1,14 +1,16 @@
 /**
- * Keeps the tables of README.md, and that of the configuration file, equal to the tables of the code: rewrites each region between `<!-- table:NAME -->` and
- * `<!-- /table -->`. With --check it writes nothing and fails when the README is stale. A tool of the repository, not of the command.
+ * Keeps the tables of documents equal to the tables of the code: rewrites each region between `<!-- table:NAME -->` and
+ * `<!-- /table -->`. With --check it writes nothing and fails when one is stale. A tool of the repository, not of the command.
  */
 import fs from 'node:fs'
 import { pathToFileURL } from 'node:url'
+import { endpointTable } from '../admin/endpoints.ts'
+import { metricTable } from '../admin/metric-table.ts'
 import { listKeys, type KeyRow } from '../config/keys.ts'
 import { renderRows, renderTable, tableNames as optionTableNames, type TableName } from './option-tables.ts'
 
-/** The table of the configuration file is made from its schema, which the command itself does without. */
-const tableNames = [...optionTableNames, 'file', 'file-sections'] as const
+/** What the command itself does without: the table of the configuration file is made from its schema, those of the admin listener from what it answers. */
+const tableNames = [...optionTableNames, 'file', 'file-sections', 'metrics', 'endpoints'] as const
 
 /** The document with every table as the code has it. Throws an Error for an unknown or unfinished region. */
 export function rewriteTables(document: string): string {
@@ -29,6 +31,8 @@ export function rewriteTables(document: string): string {
 function render(name: string): string {
   if (name === 'file') return renderFile(listKeys())
   if (name === 'file-sections') return renderFile(listKeys().filter(({ key }) => !key.includes('.')))
+  if (name === 'metrics') return renderMetrics()
+  if (name === 'endpoints') return renderEndpoints()
   if (isOptionTable(name)) return renderTable(name)
   throw new Error(`<!-- table:${name} --> is not a table; there are ${tableNames.join(', ')}`)
 }
@@ -44,7 +48,26 @@ function renderFile(rows: readonly KeyRow[]): string {
   )
 }
 
-const documents = ['README.md', 'lib/config/README.md'] as const
+function renderMetrics(): string {
+  return renderRows(
+    ['Metric', 'Type', 'Labels', 'What'],
+    Object.entries(metricTable).map(([name, { type, labels, doc }]) => [
+      `\`${name}\``,
+      type,
+      labels.map((label) => `\`${label}\``).join(', '),
+      doc,
+    ]),
+  )
+}
+
+function renderEndpoints(): string {
+  return renderRows(
+    ['Request', 'What'],
+    Object.values(endpointTable).map(({ method, path, doc }) => [`\`${method} ${path}\``, doc]),
+  )
+}
+
+const documents = ['README.md', 'lib/admin/README.md', 'lib/config/README.md'] as const
 
 function main(args: readonly string[]): number {
   const isCheck = args[0] === '--check'

@@ -16,7 +16,6 @@ import {
 } from '../core/options.ts'
 import { suggest } from '../core/suggest.ts'
 import { findEditFault, findValueFault } from '../policy/field-edits.ts'
-import { findActionFault } from '../policy/rule-actions.ts'
 import { edgeSecurityFields, findSecurityFault } from '../policy/security-fields.ts'
 import { canonicalAddress, show } from './leaves.ts'
 import type { FileContent, FileListener, FileRateLimit, FileRoute } from './schema.ts'
@@ -203,21 +202,14 @@ function findListenerObjections({ listeners, routes, rateLimits }: CompleteConte
       found.push(...unknownName(name, Object.keys(rateLimits), 'rate limit', [...steps, 'rateLimits', place]))
     if (row.requestId !== false) found.push(...objection([...steps, 'requestId'], findEditFault('request', 'set', row.requestId.name, '')))
     found.push(...objection([...steps, 'serverField'], findValueFault(row.serverField, 'the value')))
-    found.push(...findHeadObjections(row, steps))
+    found.push(...findSecurityObjections(row, steps))
   }
   return found
 }
 
-/** What listeners and routes alike say of fields and rules. */
-function findHeadObjections(
-  { rules, securityFields }: Pick<CompleteRoute, 'rules' | 'securityFields'>,
-  steps: readonly PropertyKey[],
-): Objection[] {
-  const security = securityFields === undefined || securityFields === false ? '' : findSecurityFault(securityFields)
-  return [
-    ...objection([...steps, 'securityFields'], security),
-    ...Object.entries(rules).flatMap(([rule, action]) => objection([...steps, 'rules', rule], findActionFault(rule, action), true)),
-  ]
+function findSecurityObjections({ securityFields }: Pick<CompleteRoute, 'securityFields'>, steps: readonly PropertyKey[]): Objection[] {
+  if (securityFields === undefined || securityFields === false) return []
+  return objection([...steps, 'securityFields'], findSecurityFault(securityFields))
 }
 
 function findEditObjections(row: CompleteRoute, steps: readonly PropertyKey[]): Objection[] {
@@ -263,7 +255,7 @@ function findRouteObjections(row: CompleteRoute, steps: readonly PropertyKey[], 
     found.push({ steps: [...steps, 'rewrite'], isKey: true, message: 'rewrite changes the matched prefix: match.path has to be a prefix' })
   for (const [place, name] of row.rateLimits.entries())
     found.push(...unknownName(name, Object.keys(file.rateLimits), 'rate limit', [...steps, 'rateLimits', place]))
-  return [...found, ...findHeadObjections(row, steps), ...findEditObjections(row, steps)]
+  return [...found, ...findSecurityObjections(row, steps), ...findEditObjections(row, steps)]
 }
 
 function findRepeatedNames(routes: readonly CompleteRoute[]): Objection[] {

@@ -5,13 +5,16 @@ export interface Override {
   /** The key of the file that it stands for. */
   readonly steps: readonly string[]
   /** As it was written. */
-  readonly value: string | readonly string[]
+  readonly value: string | boolean | readonly string[]
   /** Where it came from: `--workers`, `EPROXY_WORKERS`. */
   readonly shown: string
 }
 
 /** The name of the group that servers belong to which are given by a flag alone. */
 export const flagGroupName = 'default'
+
+/** Sections that may be written as one value: of which key it is. */
+const shortForms: Readonly<Record<string, string>> = { accessLog: 'destination', admin: 'address' }
 
 type Section = Record<string, unknown>
 
@@ -31,7 +34,8 @@ function apply(data: Section, override: Override): Section {
   if (inner === undefined) return { ...data, [key]: value }
   const section = data[key]
   // A short form gives its value to the key that it stands for; without one, the section begins here.
-  const base: Section = isSection(section) ? section : typeof section === 'string' && key === 'accessLog' ? { destination: section } : {}
+  const short = shortForms[key]
+  const base: Section = isSection(section) ? section : typeof section === 'string' && short !== undefined ? { [short]: section } : {}
   return { ...data, [key]: { ...base, [inner]: value } }
 }
 

@@ -22,6 +22,7 @@ import {
 } from '../core/options.ts'
 import { templateEscapes } from '../observe/line-template.ts'
 import { logFormats, logLevels } from '../observe/logger.ts'
+import { findActionFault } from '../policy/rule-actions.ts'
 import { edgeSecurityFields } from '../policy/security-fields.ts'
 import { NetworkSet } from '../route/networks.ts'
 import {
@@ -134,6 +135,12 @@ const rules = z
     z.enum(Object.keys(ruleTable) as [RuleId, ...RuleId[]]).describe('the id of a rule'),
     z.enum(['reject', 'warn']).describe('refuse the message, or log it and go on'),
   )
+  .superRefine((actions, context) => {
+    for (const [rule, action] of Object.entries(actions)) {
+      const fault = findActionFault(rule, action)
+      if (fault !== '') context.addIssue({ code: 'custom', path: [rule], message: fault, input: action })
+    }
+  })
   .describe('what happens when a rule is broken, for the rules where a looser action is safe')
 
 const requestIdFields = z.strictObject({

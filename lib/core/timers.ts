@@ -200,7 +200,7 @@ export class TimerWheel {
     this.#cancel = this.clock.schedule(ms, () => {
       this.#cancel = undefined
       const lag = this.clock.now() - expected
-      if (lag > tickMs) this.#events.onLag(lag)
+      if (lag > 0) this.#events.onLag(lag)
       this.advance()
       if (this.#linked > 0) this.#run()
     })

@@ -1,6 +1,7 @@
 /** What an exchange is given, and what it reports to. */
 import type { ExchangeErrorCode } from '../core/errors.ts'
 import type { TimerWheel } from '../core/timers.ts'
+import type { Counters } from '../observe/counters.ts'
 import type { ExchangeSummary } from '../observe/exchange-summary.ts'
 import type { ListenerPolicy } from '../policy/policy.ts'
 import type { WriteBatch } from './write-batch.ts'
@@ -9,6 +10,7 @@ export interface ExchangeEnvironment {
   /** Of the listener. Another one takes its place when the configuration is read again. */
   readonly policy: ListenerPolicy
   readonly wheel: TimerWheel
+  readonly counters: Counters
   /** Shared by all exchanges: a batch never outlives one read. */
   readonly requestBatch: WriteBatch
   readonly responseBatch: WriteBatch
@@ -19,11 +21,18 @@ export interface ExchangeEnvironment {
   /** Prefix of request ids. */
   readonly instance: string
   /** Called once for every exchange, however it ended. The summary is made only for those who want it. */
-  onExchangeEnd(exchange: { summarize(withFields?: boolean): ExchangeSummary }): void
+  onExchangeEnd(exchange: EndedExchange): void
   /** A message broke a rule, and was refused or, where that is the action of the rule, went on. `offset` is in bytes from the start of the message. */
   onRefusal(refusal: Refusal): void
   /** A client did not keep to a deadline. */
   onSlowClient(slow: SlowClient): void
+}
+
+export interface EndedExchange {
+  /** It ended other than well. */
+  readonly hasFailed: boolean
+  countInto(counters: Counters): void
+  summarize(withFields?: boolean): ExchangeSummary
 }
 
 export interface Refusal {

@@ -11,6 +11,7 @@ import type { ProxyConfig } from '../core/options.ts'
 import { Deadline, type DeadlineOwner } from '../core/timers.ts'
 import type { RequestLimits } from '../limit/request-limits.ts'
 import { HoldReason } from '../net/hold.ts'
+import { noRoute, type Counters } from '../observe/counters.ts'
 import type { ExchangeSummary } from '../observe/exchange-summary.ts'
 import { rawFieldValue } from '../observe/raw-field.ts'
 import { readClient, type ClientFacts } from '../policy/client.ts'
@@ -1023,6 +1024,26 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     const client = this.#client
     this.#client = nobody
     client.onExchangeEnd(then)
+  }
+
+  get hasFailed(): boolean {
+    return this.#termination !== '--'
+  }
+
+  /** The same as the summary, for who needs no text. */
+  countInto(counters: Counters): void {
+    counters.countExchange(
+      counters.route(this.#headAt < 0 ? noRoute : this.#routeName),
+      this.#status,
+      this.#termination,
+      this.#error,
+      this.bytesIn,
+      this.bytesOut,
+      this.#headAt < 0 ? -1 : this.#headAt - this.#startedAt,
+      this.#connectedAt < 0 ? -1 : this.#connectedAt - this.#headAt,
+      this.#responseAt < 0 ? -1 : this.#responseAt - this.#connectedAt,
+      this.#environment.wheel.clock.now() - this.#startedAt,
+    )
   }
 
   /** What is known of the exchange that has just ended. */

@@ -240,6 +240,7 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
 
   /** Sends a part of the request. Returns whether the kernel has all of it. */
   write(data: string | Buffer): boolean {
+    this.#environment.counters.upstreamOut += data.length
     const flushed = this.socket.write(data)
     if (!flushed) {
       this.#unsentBytes = this.socket.unsentBytes
@@ -300,12 +301,14 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
   // SocketHandler
 
   onConnect(): void {
+    this.#environment.counters.countConnection('upstream', 'connected')
     if (this.#state !== ConnectionState.CONNECTING) return
     this.#environment.wheel.disarm(this.#readDeadline)
     this.#keeper.onConnected(this)
   }
 
   onData(bytes: Buffer, start: number, end: number): void {
+    this.#environment.counters.upstreamIn += end - start
     switch (this.#state) {
       case ConnectionState.BUSY:
         return this.#onResponseBytes(bytes, start, end)
@@ -488,6 +491,7 @@ export class UpstreamConnection implements SocketHandler, DeadlineOwner, Message
 
   #failConnect(code: ExchangeErrorCode, cause: Error | undefined): void {
     this.terminate()
+    this.#environment.counters.countConnection('upstream', code === 'ERR_EPROXY_CONNECT_TIMEOUT' ? 'timeout' : 'failed')
     this.#keeper.onConnectFailed(this, code, cause)
   }
 

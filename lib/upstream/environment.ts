@@ -4,6 +4,7 @@ import type { DesyncKind } from '../core/desync.ts'
 import type { Address, ProxyConfig } from '../core/options.ts'
 import type { TimerWheel } from '../core/timers.ts'
 import type { ByteSocket, SocketHandler } from '../net/byte-socket.ts'
+import type { Counters } from '../observe/counters.ts'
 import type { BreakerEvent, ServerEvent } from '../observe/server-event.ts'
 import type { UpstreamConnection } from './connection.ts'
 import type { ResolvedAddress } from './resolver.ts'
@@ -22,6 +23,7 @@ export interface UpstreamEnvironment {
   readonly responseLimits: ParserLimits
   readonly wheel: TimerWheel
   readonly resolver: NameResolver
+  readonly counters: Counters
   /** From 0 up to 1. */
   readonly random: () => number
   /** Starts to connect. The address of a TCP server is an IP address. */

@@ -8,11 +8,14 @@ import type { ProxyOptions } from '../core/options.ts'
 import type { Logger } from '../observe/logger.ts'
 import type { Proxy } from '../proxy.ts'
 import { AcceptShare } from './accept-share.ts'
+import { LiveFeed } from './live-feed.ts'
 import { beatMs, type FromWorker, type ToWorker, type WorkerStart } from './messages.ts'
 
 export interface MemberHooks {
   /** The access log was moved away. */
   onReopen?: () => void
+  /** More or less is to be logged from now on. */
+  onLogLevel?: (level: string) => void
   /** The primary has ended, however that came; the worker drains. */
   onOrphaned?: () => void
 }
@@ -26,6 +29,7 @@ export class GroupMember {
   /** A beat that the primary has not taken yet: it may stand still, and must not fill our memory. */
   #isBeating = false
   #share: AcceptShare | undefined
+  #feed: LiveFeed | undefined
   #graceTimer: NodeJS.Timeout | undefined
   #closing: Promise<void> | undefined
   readonly #graceEnd = new AbortController()
@@ -87,6 +91,7 @@ export class GroupMember {
     const closed = new Promise<void>((resolve) => proxy.once('close', resolve))
     for (const { address, fd } of this.#start.sockets) await proxy.listen(address, { fd })
     this.#share = this.#shareAccept(proxy)
+    this.#feed = new LiveFeed(proxy, this.number, (event) => tell({ kind: 'event', event }))
     tell({ kind: 'ready' })
     const beats = setInterval(() => this.#beat(), beatMs)
     await closed
@@ -117,6 +122,14 @@ export class GroupMember {
         return tell({ kind: 'reloaded', question: message.question, refusal: this.#reload(proxy, message.options, message.closed) })
       case 'stats':
         return tell({ kind: 'stats', question: message.question, stats: proxy.stats })
+      case 'server': {
+        const { group, server, state } = message.order
+        return tell({ kind: 'server', question: message.question, isKnown: proxy.setServerState(group, server, state) })
+      }
+      case 'watch':
+        return message.isWatched ? this.#feed?.follow() : this.#feed?.leave()
+      case 'log-level':
+        return this.#hooks.onLogLevel?.(message.level)
       case 'level':
         return this.#share?.onLevel(message.connections)
     }

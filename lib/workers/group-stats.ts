@@ -1,5 +1,6 @@
 /** The figures of several workers as those of one proxy. Pure. */
 import { zeroDesyncCounts } from '../core/desync.ts'
+import { noFigures } from '../observe/counters.ts'
 import type { ProxyStats } from '../proxy.ts'
 import type { LastCheck } from '../upstream/health-monitor.ts'
 import type { WorkerState } from './worker-process.ts'
@@ -15,7 +16,10 @@ export interface WorkerStats {
 }
 
 export interface GroupStats {
-  /** The sum. Counters (`…Total`, `desync`, those of groups) include workers that have ended; of one that ended without a word the last second is missing. */
+  /**
+   * The sum. Counters (`…Total`, `desync`, `counters`) include workers that have ended; of one that ended without a word the last second is
+   * missing.
+   */
   readonly total: ProxyStats
   /** Each worker that lives, those that are being replaced included. */
   readonly workers: readonly WorkerStats[]
@@ -33,6 +37,9 @@ export const noStats: ProxyStats = Object.freeze({
   toleratedTotal: 0,
   faultsTotal: 0,
   desync: Object.freeze(zeroDesyncCounts()),
+  counters: noFigures,
+  cpuMsTotal: 0,
+  memoryBytes: 0,
   deadlines: 0,
   parserSlots: 0,
   parserMemoryBytes: 0,
@@ -47,15 +54,42 @@ export function sumStats(parts: readonly ProxyStats[]): ProxyStats {
   return parts.reduce((sum, part) => addFigures(sum, part) as unknown as ProxyStats, noStats)
 }
 
-/** Of a worker that has ended only what it has counted remains, and no word of its servers: an embedded origin has ended with it. */
-export function addCounters(sum: ProxyStats, ended: ProxyStats): ProxyStats {
-  const groups = Object.entries(ended.groups).map(([name, figures]) => [name, Object.fromEntries(Object.entries(figures).filter(isTotal))])
-  const counters = Object.entries(ended).filter((entry) => isTotal(entry) || entry[0] === 'desync' || entry[0] === 'rateLimits')
-  return addFigures(sum, { ...Object.fromEntries(counters), groups: Object.fromEntries(groups) }) as unknown as ProxyStats
+/** The sum of workers that live and of what those have counted that have ended. Servers and groups that no worker has are left out. */
+export function sumWith(departed: ProxyStats, parts: readonly ProxyStats[]): ProxyStats {
+  const living = sumStats(parts)
+  return sumStats([
+    { ...departed, upstreams: pick(departed.upstreams, living.upstreams), groups: pick(departed.groups, living.groups) },
+    ...parts,
+  ])
 }
 
-function isTotal([name]: readonly [string, unknown]): boolean {
-  return name.endsWith('Total')
+/** Counters that are not told by their names. */
+const countersBeside: ReadonlySet<string> = new Set(['desync', 'counters', 'rateLimits'])
+/** Embedded origins have a new name in each process. */
+const namesMax = 1_000
+
+/** Of a worker that has ended only what it has counted remains. */
+export function addCounters(sum: ProxyStats, ended: ProxyStats): ProxyStats {
+  const counters = Object.entries(ended).filter(([name]) => name.endsWith('Total') || countersBeside.has(name))
+  const upstreams = totalsOf(ended.upstreams, sum.upstreams)
+  return addFigures(sum, {
+    ...Object.fromEntries(counters),
+    upstreams,
+    groups: totalsOf(ended.groups, sum.groups),
+  }) as unknown as ProxyStats
+}
+
+function totalsOf(rows: Readonly<Record<string, object>>, known: object): object {
+  const isFull = Object.keys(known).length >= namesMax
+  return Object.fromEntries(
+    Object.entries(rows)
+      .filter(([name]) => !isFull || Object.hasOwn(known, name))
+      .map(([name, row]) => [name, Object.fromEntries(Object.entries(row).filter(([member]) => member.endsWith('Total')))]),
+  )
+}
+
+function pick<T>(rows: Readonly<Record<string, T>>, wanted: object): Readonly<Record<string, T>> {
+  return Object.fromEntries(Object.entries(rows).filter(([name]) => Object.hasOwn(wanted, name)))
 }
 
 /** Adds numbers name by name, at every depth; what is true of one part is true of the sum, and words that differ are all said. */

@@ -3,8 +3,10 @@
  * one version and one owner, so nothing is checked here.
  */
 import type { ProxyOptions } from '../core/options.ts'
+import type { LiveEvent } from '../observe/live-event.ts'
 import type { Logger } from '../observe/logger.ts'
 import type { ProxyStats } from '../proxy.ts'
+import type { AdminState } from '../upstream/server.ts'
 
 export type ToWorker =
   /** The first message, once. */
@@ -18,6 +20,11 @@ export type ToWorker =
   /** Other options for exchanges that begin from now on; addresses that are not listened on any more, as they were given. */
   | { readonly kind: 'reload'; readonly question: number; readonly options: ProxyOptions; readonly closed: readonly string[] }
   | { readonly kind: 'stats'; readonly question: number }
+  /** What an operator wants of an upstream server. */
+  | { readonly kind: 'server'; readonly question: number; readonly order: ServerOrder }
+  /** Somebody watches what happens, or nobody does any more. */
+  | { readonly kind: 'watch'; readonly isWatched: boolean }
+  | { readonly kind: 'log-level'; readonly level: string }
   /** Client connections of the other workers, on average. */
   | { readonly kind: 'level'; readonly connections: number }
 
@@ -29,6 +36,9 @@ export type FromWorker =
   /** Its event loop goes round. The counters are kept for when it ends without a word. */
   | { readonly kind: 'beat'; readonly stats: ProxyStats }
   | { readonly kind: 'stats'; readonly question: number; readonly stats: ProxyStats }
+  | { readonly kind: 'server'; readonly question: number; readonly isKnown: boolean }
+  /** Something has happened; only while it is watched. */
+  | { readonly kind: 'event'; readonly event: LiveEvent }
   /** The answer to `reload`: undefined, or why the options need another process. */
   | { readonly kind: 'reloaded'; readonly question: number; readonly refusal: string | undefined }
   /** How many client connections it has. */
@@ -38,6 +48,13 @@ export type FromWorker =
   /** Its last words: counters that do not change any more. */
   | { readonly kind: 'farewell'; readonly stats: ProxyStats }
   | { readonly kind: 'log'; readonly level: keyof Logger; readonly fields: object; readonly message: string }
+
+export interface ServerOrder {
+  /** '' for a proxy without named groups. */
+  readonly group: string
+  readonly server: string
+  readonly state: AdminState
+}
 
 export interface WorkerStart {
   /** Of its place in the group, from 1; a replacement has the number of the one before it. */

@@ -11,10 +11,12 @@ import { fileURLToPath } from 'node:url'
 import { assert } from '../core/assert.ts'
 import { ProxyError } from '../core/errors.ts'
 import { resolveOptions, resolveSupervision, workersMax, type ProxyConfig, type ProxyOptions, type Supervision } from '../core/options.ts'
+import type { LiveEvent } from '../observe/live-event.ts'
 import { silentLogger, type Logger } from '../observe/logger.ts'
 import { checkPolicies } from '../policy/policy.ts'
-import { addCounters, noStats, sumStats, type GroupStats } from './group-stats.ts'
-import { beatMs } from './messages.ts'
+import type { AdminState } from '../upstream/server.ts'
+import { addCounters, noStats, sumWith, type GroupStats } from './group-stats.ts'
+import { beatMs, type ServerOrder } from './messages.ts'
 import { decideRestart, judgeSilence } from './restart-policy.ts'
 import { shareLimits } from './share-limits.ts'
 import { SharedSocket } from './shared-socket.ts'
@@ -113,6 +115,10 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
   #crashesTotal = 0
   #reloadsTotal = 0
   #isLevelDue = false
+  #watcher: ((event: LiveEvent) => void) | undefined
+  #logLevel: string | undefined
+  /** What operators want of servers, for workers that are yet to come. */
+  readonly #serverOrders = new Map<string, ServerOrder>()
   #failure: ProxyError | undefined
   /** Resolves when nothing runs any more. Rejects with ProxyError ERR_EPROXY_WORKER when the group has given up. */
   readonly ended: Promise<void>
@@ -274,6 +280,32 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
     for (const worker of this.#workers()) worker.reopen()
   }
 
+  /** Tells what happens in all workers, until it is called with undefined. One watcher at a time. */
+  watch(watcher: ((event: LiveEvent) => void) | undefined): void {
+    this.#watcher = watcher
+    for (const worker of this.#workers()) worker.watch(watcher !== undefined)
+  }
+
+  /**
+   * Takes a server out of the choice, or back in, in all workers: see Proxy.setServerState. False when no worker that answers in time knows such a
+   * server.
+   */
+  async setServerState(group: string, server: string, state: AdminState, timeoutMs = statsTimeoutMs): Promise<boolean> {
+    const order: ServerOrder = { group, server, state }
+    const answers = await Promise.all([...this.#workers()].map((worker) => worker.orderServer(order, timeoutMs)))
+    if (!answers.includes(true)) return false
+    const key = JSON.stringify([group, server])
+    if (state === 'enabled') this.#serverOrders.delete(key)
+    else this.#serverOrders.set(key, order)
+    return true
+  }
+
+  /** For the workers that live, and those to come. */
+  setLogLevel(level: string): void {
+    this.#logLevel = level
+    for (const worker of this.#workers()) worker.setLogLevel(level)
+  }
+
   /** Asks every worker; one that does not answer in time is told of with its last known figures. */
   async stats({ timeoutMs = statsTimeoutMs }: { timeoutMs?: number } = {}): Promise<GroupStats> {
     const workers = [...this.#workers()]
@@ -284,7 +316,7 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
       .filter(({ worker }) => worker.state !== WorkerState.GONE)
     const parts = living.flatMap(({ worker }) => worker.lastStats.stats ?? [])
     return {
-      total: sumStats([this.#departed, ...parts]),
+      total: sumWith(this.#departed, parts),
       workers: living.map(({ worker, isFresh }) => ({
         number: worker.number,
         pid: worker.pid,
@@ -371,6 +403,7 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
       {
         onGone: (gone) => this.#onGone(slot, gone),
         onCount: () => this.#levelSoon(),
+        onEvent: (event) => this.#watcher?.(event),
         onRetire: (retiring) => this.#onRetire(slot, retiring),
         onLog: (from, { level, fields, message }) => this.#logger[level]({ worker: from.number, workerPid: from.pid, ...fields }, message),
       },
@@ -378,6 +411,9 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
     worker.ready.then(
       () => {
         this.#logger.debug({ worker: worker.number, workerPid: worker.pid }, `worker ${worker.number} is ready`)
+        for (const order of this.#serverOrders.values()) void worker.orderServer(order, statsTimeoutMs)
+        if (this.#watcher !== undefined) worker.watch(true)
+        if (this.#logLevel !== undefined) worker.setLogLevel(this.#logLevel)
         // Options changed while it started.
         if (generation !== this.#generation) void this.#catchUp(slot, worker)
         this.#levelSoon()

@@ -8,9 +8,10 @@ import { assert } from '../core/assert.ts'
 import { ProxyError } from '../core/errors.ts'
 import type { ProxyOptions } from '../core/options.ts'
 import { formatDuration } from '../core/units.ts'
+import type { LiveEvent } from '../observe/live-event.ts'
 import type { ProxyStats } from '../proxy.ts'
 import { LineSplitter } from './line-splitter.ts'
-import type { FromWorker, InheritedSocket, ToWorker, WorkerStart } from './messages.ts'
+import type { FromWorker, InheritedSocket, ServerOrder, ToWorker, WorkerStart } from './messages.ts'
 import type { SharedSocket } from './shared-socket.ts'
 
 /** States in life order. */
@@ -32,6 +33,7 @@ export interface WorkerEvents {
   onRetire(worker: WorkerProcess): void
   /** `connections` has changed. */
   onCount(worker: WorkerProcess): void
+  onEvent(event: LiveEvent): void
   onLog(worker: WorkerProcess, line: Extract<FromWorker, { kind: 'log' }>): void
 }
 
@@ -61,7 +63,7 @@ export class WorkerProcess {
   readonly #events: WorkerEvents
   readonly #child: ChildProcess | undefined
   readonly #startTimer: NodeJS.Timeout
-  readonly #questions = new Map<number, (stats: ProxyStats) => void>()
+  readonly #questions = new Map<number, (answer: boolean) => void>()
   readonly #reloads = new Map<number, (refusal: string | undefined) => void>()
   #state: WorkerState = WorkerState.STARTING
   #readyAt = 0
@@ -147,6 +149,14 @@ export class WorkerProcess {
     this.#tell({ kind: 'level', connections })
   }
 
+  watch(isWatched: boolean): void {
+    this.#tell({ kind: 'watch', isWatched })
+  }
+
+  setLogLevel(level: string): void {
+    this.#tell({ kind: 'log-level', level })
+  }
+
   reopen(): void {
     this.#tell({ kind: 'reopen' })
   }
@@ -171,19 +181,29 @@ export class WorkerProcess {
   }
 
   /** Its figures of this moment; false when it does not answer in time. */
-  refreshStats(timeoutMs: number): Promise<boolean> {
-    if (this.#state === WorkerState.STARTING || this.#child?.connected !== true) return Promise.resolve(false)
+  async refreshStats(timeoutMs: number): Promise<boolean> {
+    return (await this.#ask((question) => ({ kind: 'stats', question }), timeoutMs)) !== undefined
+  }
+
+  /** Whether it knows the server; undefined when it does not answer in time. */
+  orderServer(order: ServerOrder, timeoutMs: number): Promise<boolean | undefined> {
+    return this.#ask((question) => ({ kind: 'server', question, order }), timeoutMs)
+  }
+
+  /** Undefined when no answer comes in time. */
+  #ask(makeMessage: (question: number) => ToWorker, timeoutMs: number): Promise<boolean | undefined> {
+    if (this.#state === WorkerState.STARTING || this.#child?.connected !== true) return Promise.resolve(undefined)
     return new Promise((resolve) => {
       const question = ++this.#lastQuestion
-      const settle = (isAnswered: boolean): void => {
+      const settle = (answer: boolean | undefined): void => {
         this.#questions.delete(question)
         clearTimeout(timer)
-        resolve(isAnswered)
+        resolve(answer)
       }
-      const timer = setTimeout(() => settle(false), timeoutMs)
-      this.#questions.set(question, () => settle(true))
-      void this.gone.then(() => settle(false))
-      this.#tell({ kind: 'stats', question })
+      const timer = setTimeout(() => settle(undefined), timeoutMs)
+      this.#questions.set(question, settle)
+      void this.gone.then(() => settle(undefined))
+      this.#tell(makeMessage(question))
     })
   }
 
@@ -246,7 +266,11 @@ export class WorkerProcess {
         return this.#events.onCount(this)
       case 'stats':
         this.#keep(message.stats)
-        return this.#questions.get(message.question)?.(message.stats)
+        return this.#questions.get(message.question)?.(true)
+      case 'server':
+        return this.#questions.get(message.question)?.(message.isKnown)
+      case 'event':
+        return this.#events.onEvent(message.event)
       case 'reloaded':
         return this.#reloads.get(message.question)?.(message.refusal)
       case 'retire':

@@ -181,7 +181,23 @@ test('every mistake is told with its line, its column and what was expected', ()
     [`${group}rateLimitStore: http://h\n`, 'a.yaml:2:17: rateLimitStore: expected redis://[user:password@]host:port[/db]'],
     [`upstreams: { a: [x:1], b: [x:1] }\n`, 'a.yaml:1:1: upstreams: there are 2 groups and no routes that say which request goes where'],
     ['', 'a.yaml:1:1: there is nothing to do: expected upstreams, or routes that answer by themselves'],
-    [`${group}accessLog: { destination: '-', format: template, template: '{tme}' }\n`, 'a.yaml:2:60: accessLog.template: '],
+    [
+      `${group}accessLog: { destination: '-', format: template, template: '{tme}' }\n`,
+      'a.yaml:2:60: accessLog.template: the template of the access log does not know {tme}; did you mean {time}?',
+    ],
+    [
+      `${group}rules: { H1-TARGET-CHAR: warn, H1-BARE-CR: warn }\n`,
+      'a.yaml:2:44: rules.H1-BARE-CR: H1-BARE-CR cannot be loosened: llhttp refuses it, before anybody else could let it pass. Those that can are ',
+    ],
+    [
+      `${group}listeners: [{ address: ':1', securityFields: { referrerPolicy: none } }]\n`,
+      'a.yaml:2:30: listeners[0].securityFields: referrerPolicy: "none" is none of ',
+    ],
+    [
+      `${group}routes: [{ upstream: app, responseHeaders: { remove: Date, set: { A: '{hst}' } } }]\n`,
+      'a.yaml:2:54: routes[0].responseHeaders.remove: Date cannot be changed: a response has exactly one, of whoever made it',
+      'a.yaml:2:70: routes[0].responseHeaders.set.A: {hst} in the value of A is not known; there are ',
+    ],
     ['- a\n', 'a.yaml:1:1: expected a section of keys and values, not a list'],
     [`${group}a: !!binary aGk=\n`, 'a.yaml:2:13: the tag "tag:yaml.org,2002:binary" has no meaning here'],
     [`${group}<<: { via: x }\n`, 'a.yaml:2:1: sections are not merged by <<; an alias (*name) stands for a whole section'],
@@ -205,7 +221,12 @@ test('every mistake is told with its line, its column and what was expected', ()
   for (const [text, ...said] of cases) {
     const found = problemsOf(text)
     if (said[0]?.startsWith('^') === true) assert.match(found.join('\n'), new RegExp(said[0]))
-    else assert.deepEqual(found, said, text)
+    else {
+      assert.equal(found.length, said.length, found.join('\n'))
+      // Of lists that are told only the beginning is looked at.
+      for (const [index, line] of said.entries())
+        assert.equal(line.endsWith(' ') ? found[index]?.slice(0, line.length) : found[index], line)
+    }
   }
 })
 

@@ -16,6 +16,7 @@ import { Exchange } from '../../lib/exchange/exchange.ts'
 import { BulkBuffers } from '../../lib/net/bulk-buffers.ts'
 import { WriteBatch } from '../../lib/exchange/write-batch.ts'
 import type { SocketHandler } from '../../lib/net/byte-socket.ts'
+import { Counters } from '../../lib/observe/counters.ts'
 import type { ExchangeSummary } from '../../lib/observe/exchange-summary.ts'
 import { plainServers, UpstreamGroup } from '../../lib/upstream/group.ts'
 import { innocentRequest, LenientServer, smugglingRequest, type HostileRequest, type Leniency } from '../support/lenient-server.ts'
@@ -45,6 +46,7 @@ export class HostileRun {
   readonly #random: SeededRandom
   readonly #clock = new VirtualClock()
   readonly #wheel: TimerWheel
+  readonly #counters = new Counters()
   readonly #engine: ParserEngine
   readonly #config: ProxyConfig
   readonly #upstreams: UpstreamGroup
@@ -72,6 +74,7 @@ export class HostileRun {
       parserEngine: engine,
       responseLimits: parserLimits(this.#config.limits, 'response'),
       wheel: this.#wheel,
+      counters: this.#counters,
       resolver: {
         lookupCached: (host) => [{ address: host, family: 4 }],
         resolve: (host) => Promise.resolve([{ address: host, family: 4 }]),
@@ -165,6 +168,7 @@ export class HostileRun {
     return {
       policy: makePlainPolicy(this.#config, this.#upstreams, this.#engine),
       wheel: this.#wheel,
+      counters: this.#counters,
       exchanges: new Spares(() => new Exchange(this.#environment), sparesMax),
       requestBatch: new WriteBatch(new BulkBuffers(), 24),
       responseBatch: new WriteBatch(new BulkBuffers(), 24),

@@ -17,6 +17,7 @@ import { BulkBuffers } from '../../lib/net/bulk-buffers.ts'
 import { Exchange } from '../../lib/exchange/exchange.ts'
 import { WriteBatch } from '../../lib/exchange/write-batch.ts'
 import type { SocketHandler } from '../../lib/net/byte-socket.ts'
+import { Counters } from '../../lib/observe/counters.ts'
 import type { ExchangeSummary } from '../../lib/observe/exchange-summary.ts'
 import type { UpstreamEnvironment } from '../../lib/upstream/environment.ts'
 import { plainBalancing, plainServers, UpstreamGroup, type Balancing } from '../../lib/upstream/group.ts'
@@ -50,6 +51,7 @@ export class Simulation {
   readonly summaries: ExchangeSummary[] = []
   readonly #clock = new VirtualClock()
   readonly #wheel: TimerWheel
+  readonly #counters = new Counters()
   readonly #engine: ParserEngine
   readonly #buffer: SharedReadBuffer
   readonly #config: ProxyConfig
@@ -328,6 +330,7 @@ export class Simulation {
       parserEngine: this.#engine,
       responseLimits: parserLimits(this.#config.limits, 'response'),
       wheel: this.#wheel,
+      counters: this.#counters,
       resolver: {
         lookupCached: (host) =>
           /^[0-9]/.test(host) || (this.#known.has(host) && world.random.chance(0.8)) ? [{ address: host, family: 4 }] : undefined,
@@ -377,6 +380,7 @@ export class Simulation {
     return {
       policy: this.#makePolicy(),
       wheel: this.#wheel,
+      counters: this.#counters,
       exchanges: new Spares(() => new Exchange(this.#environment), sparesMax),
       // Small pieces are buffers here, too: bodies are short, and their ways through a buffer are to be gone.
       requestBatch: new WriteBatch(new BulkBuffers(), 24),

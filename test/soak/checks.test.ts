@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { zeroDesyncCounts } from '../../lib/core/desync.ts'
 import type { ProxyStats } from '../../lib/index.ts'
+import { noFigures } from '../../lib/observe/counters.ts'
 import { unusedServer } from '../support/server-stats.ts'
 import { checkTable, judgeSoak } from './checks.ts'
 import { misdeedTable } from './misdeeds.ts'
@@ -29,6 +30,9 @@ function makeStats(more: Partial<ProxyStats> = {}): ProxyStats {
     toleratedTotal: 0,
     faultsTotal: 0,
     desync: zeroDesyncCounts(),
+    counters: noFigures,
+    cpuMsTotal: 0,
+    memoryBytes: 0,
     deadlines: 0,
     parserSlots: 0,
     parserMemoryBytes: 0,

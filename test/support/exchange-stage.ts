@@ -33,13 +33,14 @@ export class ExchangeStage {
 
   constructor(options: Omit<ProxyOptions, 'upstreams'> = {}) {
     this.upstream = new UpstreamStage(options, windowBytes)
-    const { config, parserEngine, wheel } = this.upstream.environment
+    const { config, counters, parserEngine, wheel } = this.upstream.environment
     this.#buffer = new SharedReadBuffer(parserEngine.readBuffer)
     this.group = new UpstreamGroup(plainServers([{ kind: 'tcp', host: '10.0.0.1', port: 80 }]), this.upstream.environment)
     const progress = this.#progress
     const environment: DownstreamEnvironment = {
       policy: makePlainPolicy(config, this.group, parserEngine),
       wheel,
+      counters,
       exchanges: new Spares(() => new Exchange(environment), sparesMax),
       requestBatch: new WriteBatch(new BulkBuffers(), 24),
       responseBatch: new WriteBatch(new BulkBuffers(), 24),

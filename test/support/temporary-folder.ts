@@ -17,6 +17,7 @@ export class TemporaryFolder implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    rmSync(this.path, { recursive: true, force: true })
+    // Processes of a program that was ended may be writing their last.
+    rmSync(this.path, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
   }
 }

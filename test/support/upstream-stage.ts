@@ -8,6 +8,7 @@ import type { DesyncKind } from '../../lib/core/desync.ts'
 import type { ProxyError } from '../../lib/core/errors.ts'
 import { parseUpstreamAddress, resolveOptions, type Address, type ProxyOptions } from '../../lib/core/options.ts'
 import { TimerWheel } from '../../lib/core/timers.ts'
+import { Counters } from '../../lib/observe/counters.ts'
 import type { ConnectionUser, RequestingClient, UpstreamConnection, UpstreamLoss } from '../../lib/upstream/connection.ts'
 import type { UpstreamEnvironment } from '../../lib/upstream/environment.ts'
 import { Pool, Waiter } from '../../lib/upstream/pool.ts'
@@ -63,6 +64,7 @@ export class UpstreamStage {
       parserEngine: engine,
       responseLimits: defaultResponseLimits,
       wheel: this.wheel,
+      counters: new Counters(),
       resolver: {
         lookupCached: (host) => (/^[0-9]/.test(host) ? [{ address: host, family: 4 }] : this.known.get(host)),
         resolve: (host) => this.#resolve(host),

@@ -3,7 +3,7 @@ import test from 'node:test'
 import { zeroDesyncCounts } from '../../lib/core/desync.ts'
 import { createProxy, type DesyncKind } from '../../lib/index.ts'
 import { unusedServer } from '../support/server-stats.ts'
-import { addCounters, noStats, sumStats } from '../../lib/workers/group-stats.ts'
+import { addCounters, noStats, sumStats, sumWith } from '../../lib/workers/group-stats.ts'
 
 const desync = zeroDesyncCounts()
 const [kind] = Object.keys(desync) as [DesyncKind]
@@ -31,10 +31,24 @@ test('of a worker that has ended the counters remain, and nothing else', () => {
   assert.equal(sum.connectionsTotal, 12)
   assert.equal(sum.connections, 0)
   assert.equal(sum.desync[kind], 5)
-  assert.deepEqual(sum.upstreams, {})
+  assert.deepEqual(
+    Object.keys(sum.upstreams['a:1']!).filter((name) => !name.endsWith('Total')),
+    [],
+  )
   assert.equal(sumStats([sum, one]).connectionsTotal, 17)
 })
 
 test('every figure of a proxy has its place', () => {
   assert.deepEqual(Object.keys(createProxy().stats), Object.keys(noStats))
+})
+
+test('what a worker counted of a server outlives it, for as long as somebody has that server', () => {
+  const busy = { ...noStats, upstreams: { 'a:1': { ...pool, exchangesTotal: 7 }, 'gone:1': { ...pool, exchangesTotal: 1 } } }
+  const departed = addCounters(noStats, busy)
+  const sum = sumWith(departed, [one])
+  assert.deepEqual(Object.keys(sum.upstreams), ['a:1'])
+  assert.equal(sum.upstreams['a:1']?.exchangesTotal, 7)
+  assert.equal(sum.upstreams['a:1']?.idle, 1)
+  assert.equal(sum.upstreams['a:1']?.state, 'up')
+  assert.equal(sum.connectionsTotal, 5)
 })

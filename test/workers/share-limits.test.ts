@@ -26,6 +26,28 @@ test('a group of one has all', () => {
   assert.deepEqual({ limits, pool }, { limits: resolveOptions({}, '').limits, pool: resolveOptions({}, '').pool })
 })
 
+test('what a group of servers has of its own is divided, too, and what it has not is left to the whole', () => {
+  const servers = [{ address: 'a:1', weight: 1, backup: false }]
+  const group = {
+    servers,
+    balance: 'round-robin',
+    hashOn: { kind: 'client' },
+    stickyCookie: 'a',
+    slowStartMs: 0,
+    panicShare: 0,
+    resolveAll: false,
+    host: 'preserve',
+  } as const
+  const groups = {
+    plain: group,
+    own: { ...group, pool: { connections: 9, attempts: 2 }, breaker: { exchanges: 10, waiting: 0, retries: 1 } },
+  }
+  const shared = shareLimits({ service: { listeners: [], groups, routes: [], rateLimits: {} } }, 4)
+  assert.deepEqual(shared.service?.groups['plain'], group)
+  assert.deepEqual(shared.service?.groups['own']?.pool, { connections: 3, attempts: 2 })
+  assert.deepEqual(shared.service?.groups['own']?.breaker, { exchanges: 3, waiting: 0, retries: 1 })
+})
+
 test('what listeners and groups have of their own is divided, and what they have not stays that of all', () => {
   const service = {
     ...serviceOf({ own: { ...groupOf('a:1'), pool: { connections: 10 } }, plain: groupOf('b:1') }),
@@ -58,26 +80,4 @@ test('a rate limit for many clients is divided; one for each client is not, and 
     all: { ...rateLimits.all, ...divided },
     route: { ...rateLimits.route, ...divided },
   })
-})
-
-test('what a group of servers has of its own is divided, too, and what it has not is left to the whole', () => {
-  const servers = [{ address: 'a:1', weight: 1, backup: false }]
-  const group = {
-    servers,
-    balance: 'round-robin',
-    hashOn: { kind: 'client' },
-    stickyCookie: 'a',
-    slowStartMs: 0,
-    panicShare: 0,
-    resolveAll: false,
-    host: 'preserve',
-  } as const
-  const groups = {
-    plain: group,
-    own: { ...group, pool: { connections: 9, attempts: 2 }, breaker: { exchanges: 10, waiting: 0, retries: 1 } },
-  }
-  const shared = shareLimits({ service: { listeners: [], groups, routes: [], rateLimits: {} } }, 4)
-  assert.deepEqual(shared.service?.groups['plain'], group)
-  assert.deepEqual(shared.service?.groups['own']?.pool, { connections: 3, attempts: 2 })
-  assert.deepEqual(shared.service?.groups['own']?.breaker, { exchanges: 3, waiting: 0, retries: 1 })
 })

@@ -1,0 +1,364 @@
+/**
+ * The admin listener: a small HTTP server of its own, beside the proxy and never in its way. It answers from figures that are asked for, once a second
+ * while somebody watches, and hands changes to who can make them. It uses node:http on purpose: what shows how the proxy is doing
+ * must not depend on the code that it shows. It owns its server, its readers and its timer.
+ */
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { hostname } from 'node:os'
+import { chmodSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import { ProxyError } from '../core/errors.ts'
+import { formatAddress, type Address } from '../core/options.ts'
+import type { AdminOptions } from '../core/service-options.ts'
+import type { AdminState, GroupStats, Logger } from '../index.ts'
+import type { LiveEvent, LiveEventKind } from '../observe/live-event.ts'
+import { silentLogger } from '../observe/logger.ts'
+import { bearsToken, isOwnHost } from './access.ts'
+import { readAdminAddress } from './admin-address.ts'
+import { endpointTable, findEndpoint, type EndpointMatch } from './endpoints.ts'
+import { EventStream } from './event-stream.ts'
+import { expositionType, renderMetrics } from './exposition.ts'
+import type { ReloadFigures } from './metric-table.ts'
+import { judgeReadiness } from './readiness.ts'
+import { StatusBoard, type StatusDocument } from './status.ts'
+import { loadStatusPage, type StatusPage } from './status-page.ts'
+import type { AdminControls, AdminSubject } from './subject.ts'
+
+export interface AdminListenerOptions extends AdminOptions {
+  readonly subject: AdminSubject
+  readonly controls?: AdminControls
+  readonly logger?: Logger
+  /** Of the program, for those who look. */
+  readonly version: string
+}
+
+const tickMs = 1_000
+const readersMax = 32
+const connectionsMax = 128
+const bodyBytesMax = 1_024
+const eventsKept = 50
+
+/** Sent with everything: what is shown may be what a peer sent, and no other site has any business here. */
+const commonFields = {
+  'cache-control': 'no-store',
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-resource-policy': 'same-origin',
+} as const
+const noContentPolicy = "default-src 'none'; frame-ancestors 'none'"
+
+export class AdminListener implements AsyncDisposable {
+  readonly #where: Address
+  readonly #token: string
+  readonly #subject: AdminSubject
+  readonly #controls: AdminControls
+  readonly #logger: Logger
+  readonly #version: string
+  readonly #page: StatusPage
+  readonly #names: readonly string[]
+  readonly #server: Server
+  readonly #board = new StatusBoard()
+  readonly #stream: EventStream
+  readonly #recent: LiveEvent[] = []
+  readonly #startedAt = Date.now()
+  /** As they were told last. */
+  #reloads: ReloadFigures = noReloads
+  #isDraining = false
+  #timer: NodeJS.Timeout | undefined
+  #isTicking = false
+  #last: StatusDocument | undefined
+
+  /** Throws ProxyError ERR_EPROXY_OPTION for an address that others can reach, unless that is meant. */
+  constructor({ address, token, public: isPublic, subject, controls = {}, logger = silentLogger, version }: AdminListenerOptions) {
+    this.#where = readAdminAddress({ address, public: isPublic })
+    this.#token = token
+    this.#subject = subject
+    this.#controls = controls
+    this.#logger = logger
+    this.#version = version
+    this.#page = loadStatusPage()
+    // Whoever listens for others is called by the name of the machine, too.
+    const { host } = this.#where.kind === 'tcp' ? this.#where : { host: '' }
+    this.#names = [host.toLowerCase(), isPublic ? hostname().toLowerCase() : ''].filter((name) => name !== '')
+    this.#stream = new EventStream(readersMax, (readers) => this.#onReaders(readers))
+    this.#server = createServer(
+      { maxHeaderSize: 16_384, headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 5_000, connectionsCheckingInterval: 1_000 },
+      (request, response) => this.#onRequest(request, response),
+    )
+    this.#server.maxConnections = connectionsMax
+  }
+
+  /** Resolves with the address as it can be connected to. Rejects with ProxyError ERR_EPROXY_LISTEN. */
+  async listen(): Promise<{ readonly address: string }> {
+    const where = this.#where
+    this.#server.listen(where.kind === 'unix' ? { path: where.path } : { host: where.host, port: where.port })
+    try {
+      await once(this.#server, 'listening')
+    } catch (error) {
+      throw new ProxyError(
+        'ERR_EPROXY_LISTEN',
+        `the admin listener cannot listen on ${formatAddress(where)}: ${(error as Error).message}`,
+        error,
+      )
+    }
+    this.#server.on('error', (error) => this.#logger.error({ err: error }, 'admin listener'))
+    // Who may open the socket file may ask; it is as good as an address that only this user can reach.
+    if (where.kind === 'unix') chmodSync(where.path, 0o600)
+    this.#timer = setInterval(() => void this.#tick(), tickMs)
+    this.#timer.unref()
+    await this.#tick()
+    if (where.kind === 'unix') return { address: formatAddress(where) }
+    const { address, family, port } = this.#server.address() as AddressInfo
+    return { address: family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}` }
+  }
+
+  /** The proxy finishes what runs: it is not ready any more, and says so until it is closed. */
+  beginDrain(): void {
+    if (this.#isDraining) return
+    this.#isDraining = true
+    this.#tell('change', 'draining: running exchanges finish', {})
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer)
+    this.#subject.watch(undefined)
+    this.#stream.close()
+    if (!this.#server.listening) return
+    const closed = once(this.#server, 'close')
+    this.#server.close()
+    this.#server.closeAllConnections()
+    await closed
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #onRequest(request: IncomingMessage, response: ServerResponse): void {
+    const { method = '', url = '/', headers } = request
+    response.on('error', () => {})
+    for (const [name, value] of Object.entries(commonFields)) response.setHeader(name, value)
+    response.setHeader('content-security-policy', noContentPolicy)
+    if (this.#where.kind === 'tcp' && !isOwnHost(headers.host, this.#names))
+      return answer(response, 421, 'the Host field does not name this listener; use its address, or localhost')
+    const [path = '/'] = url.split('?')
+    const lookup = findEndpoint(method, path)
+    switch (lookup.kind) {
+      case 'missing':
+        return answer(response, 404, 'there is no such page')
+      case 'wrong-method':
+        response.setHeader('allow', lookup.allow)
+        return answer(response, 405, `${lookup.allow} only`)
+      case 'found':
+        this.#serve(lookup.match, request, response).catch((error: unknown) => {
+          this.#logger.error({ err: error }, 'admin listener: a request failed')
+          if (response.headersSent) response.destroy()
+          else answer(response, 500, 'that failed; the log says why')
+        })
+    }
+  }
+
+  async #serve(match: EndpointMatch, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (endpointTable[match.name].method === 'POST') return this.#change(match, request, response)
+    switch (match.name) {
+      case 'page':
+        response.setHeader('content-security-policy', this.#page.contentPolicy)
+        return send(response, 200, 'text/html; charset=utf-8', this.#page.html)
+      case 'metrics':
+        return send(response, 200, expositionType, await this.#renderMetrics())
+      case 'alive':
+        return answer(response, 200, 'alive')
+      case 'ready': {
+        const reasons = judgeReadiness(await this.#subject.stats(), this.#isDraining)
+        return reasons.length === 0 ? answer(response, 200, 'ready') : answer(response, 503, reasons.join('\n'))
+      }
+      case 'status':
+        return sendJson(response, 200, { ...(this.#last ?? this.#look(await this.#subject.stats())), history: this.#board.history })
+      case 'events':
+        return this.#openStream(request, response)
+      case 'config': {
+        const { describeConfig } = this.#controls
+        return describeConfig === undefined
+          ? answer(response, 501, notHere)
+          : send(response, 200, 'text/plain; charset=utf-8', await describeConfig())
+      }
+    }
+  }
+
+  async #change({ name, words }: EndpointMatch, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (this.#token === '') return answer(response, 403, 'nothing can be changed here: no token was configured')
+    if (!bearsToken(request.headers.authorization, this.#token)) {
+      response.setHeader('www-authenticate', 'Bearer')
+      this.#logger.warn({ by: whoIs(request), change: name }, 'admin listener: a change without the token was refused')
+      return answer(response, 401, 'send the token: Authorization: Bearer TOKEN')
+    }
+    const body = await readBody(request)
+    if (body === undefined) {
+      response.setHeader('connection', 'close')
+      return answer(response, 413, `the body is longer than ${bodyBytesMax} octets`)
+    }
+    const log = (what: string, outcome: string): void => {
+      this.#logger.info({ by: whoIs(request), outcome }, `admin: ${what}`)
+      this.#tell('change', `${what}: ${outcome}`, { by: whoIs(request) })
+    }
+    switch (name) {
+      case 'reload':
+        return this.#reload(response, log)
+      case 'drain': {
+        const { drain } = this.#controls
+        if (drain === undefined) return answer(response, 501, notHere)
+        log('drain', 'begun')
+        this.beginDrain()
+        // What ends with it is told first.
+        response.once('finish', drain)
+        return answer(response, 202, 'draining: running exchanges finish, then the process ends')
+      }
+      case 'logLevel': {
+        const { setLogLevel } = this.#controls
+        if (setLogLevel === undefined) return answer(response, 501, notHere)
+        const level = body.trim()
+        if (!setLogLevel(level))
+          return answer(response, 400, 'there is no such level; send one of trace, debug, info, warn, error, fatal, silent')
+        log('log level', level)
+        return answer(response, 200, `the log level is ${level}`)
+      }
+      case 'enableServer':
+        return this.#order(response, words, 'enabled', log)
+      case 'drainServer':
+        return this.#order(response, words, 'draining', log)
+      case 'disableServer':
+        return this.#order(response, words, 'disabled', log)
+    }
+  }
+
+  async #reload(response: ServerResponse, log: (what: string, outcome: string) => void): Promise<void> {
+    const { reload } = this.#controls
+    if (reload === undefined) return answer(response, 501, notHere)
+    try {
+      await reload()
+    } catch (error) {
+      const { message } = error as Error
+      log('reload', message)
+      return answer(response, 409, message)
+    }
+    log('reload', 'done')
+    answer(response, 200, 'reloaded')
+  }
+
+  async #order(
+    response: ServerResponse,
+    [group = '', server = '']: readonly string[],
+    order: AdminState,
+    log: (what: string, outcome: string) => void,
+  ): Promise<void> {
+    const isKnown = await this.#subject.setServerState(group, server, order)
+    if (!isKnown) return answer(response, 404, `there is no server ${server} in a group ${group}`)
+    log(`server ${group}/${server}`, order)
+    answer(response, 200, `server ${server} of group ${group}: ${order}`)
+  }
+
+  async #renderMetrics(): Promise<string> {
+    const stats = await this.#subject.stats()
+    return renderMetrics({
+      stats,
+      version: this.#version,
+      startedAt: this.#startedAt,
+      isReady: judgeReadiness(stats, this.#isDraining).length === 0,
+      isDraining: this.#isDraining,
+      reloads: this.#readReloads(),
+    })
+  }
+
+  #openStream(request: IncomingMessage, response: ServerResponse): void {
+    if (this.#stream.isFull) return answer(response, 503, `${readersMax} readers watch already`)
+    if (request.method === 'HEAD') return send(response, 200, 'text/event-stream; charset=utf-8', '')
+    // It stays open, and says nothing for as long as nothing happens.
+    request.socket.setTimeout(0)
+    const first: [string, object][] = [['history', this.#board.history]]
+    if (this.#last !== undefined) first.push(['status', this.#last])
+    for (const event of this.#recent) first.push(['live', event])
+    this.#stream.add(response, first)
+  }
+
+  /** What happens is asked for only while somebody watches. */
+  #onReaders(readers: number): void {
+    this.#subject.watch(readers === 0 ? undefined : (event) => this.#onEvent(event))
+  }
+
+  #onEvent(event: LiveEvent): void {
+    this.#recent.push(event)
+    if (this.#recent.length > eventsKept) this.#recent.shift()
+    this.#stream.send('live', event)
+  }
+
+  #tell(kind: LiveEventKind, text: string, fields: LiveEvent['fields']): void {
+    this.#onEvent({ at: Date.now(), kind, worker: 0, text, fields })
+  }
+
+  async #tick(): Promise<void> {
+    // Workers that do not answer are waited for; a second question would not make them faster.
+    if (this.#isTicking) return
+    this.#isTicking = true
+    try {
+      this.#stream.send('status', this.#look(await this.#subject.stats()))
+    } catch (error) {
+      this.#logger.error({ err: error }, 'admin listener: the figures could not be read')
+    } finally {
+      this.#isTicking = false
+    }
+  }
+
+  /** Reloads come from a signal or a change of the file, too. */
+  #readReloads(): ReloadFigures {
+    const before = this.#reloads
+    this.#reloads = this.#controls.reloadFigures?.() ?? noReloads
+    const { succeeded, failed } = this.#reloads
+    if (succeeded > before.succeeded) this.#tell('reload', 'the configuration was read again', {})
+    if (failed > before.failed) this.#tell('reload', 'the configuration is wrong and stays as it was; the log says why', {})
+    return this.#reloads
+  }
+
+  #look(stats: GroupStats): StatusDocument {
+    return (this.#last = this.#board.add(Date.now(), stats, {
+      version: this.#version,
+      startedAt: this.#startedAt,
+      isDraining: this.#isDraining,
+      reloads: this.#readReloads(),
+    }))
+  }
+}
+
+const noReloads: ReloadFigures = Object.freeze({ succeeded: 0, failed: 0, isLastGood: true })
+const notHere = 'this proxy cannot do that'
+
+function answer(response: ServerResponse, status: number, text: string): void {
+  send(response, status, 'text/plain; charset=utf-8', `${text}\n`)
+}
+
+function sendJson(response: ServerResponse, status: number, document: object): void {
+  send(response, status, 'application/json', `${JSON.stringify(document)}\n`)
+}
+
+function send(response: ServerResponse, status: number, type: string, body: string): void {
+  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) })
+  response.end(body)
+}
+
+/** Undefined when it is too long. */
+async function readBody(request: IncomingMessage): Promise<string | undefined> {
+  let body = ''
+  for await (const chunk of request.setEncoding('utf8') as AsyncIterable<string>) {
+    body += chunk
+    if (body.length > bodyBytesMax) return undefined
+  }
+  return body
+}
+
+/** For the log: which connection, and which program. */
+function whoIs({ socket, headers }: IncomingMessage): string {
+  const agent = headers['user-agent'] ?? ''
+  const address = socket.remoteAddress === undefined ? 'unix' : `${socket.remoteAddress}:${socket.remotePort}`
+  return agent === '' ? address : `${address} ${agent.slice(0, 100)}`
+}

@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { isMissing, runCommand } from '../support/program.ts'
+import { get, mainPath, RunningProxy, runToEnd } from '../support/running-command.ts'
+import { TemporaryFolder } from '../support/temporary-folder.ts'
+
+test('top --once prints what a running proxy counts, plainly, by TCP and by a socket file', async () => {
+  using folder = new TemporaryFolder()
+  const path = `unix:${folder.file('admin.sock')}`
+  await using proxy = await RunningProxy.start(['--workers', '1', '--admin', path])
+  await proxy.child.said(/admin listener on/)
+  await get(proxy.port, '/')
+  let text = ''
+  do ({ stdout: text } = await runToEnd(['top', '--once', '--admin', path]))
+  while (!/^STATUS +2xx 1$/m.test(text))
+  assert.match(text, /^eproxy [0-9.]+ {2}ready/)
+  assert.ok(!text.includes('\u001b'))
+})
+
+test('top says what is wrong when there is nothing to look at', async () => {
+  using folder = new TemporaryFolder()
+  const { code, stderr } = await runToEnd(['top', '--once', '--admin', `unix:${folder.file('nothing.sock')}`])
+  assert.equal(code, 1)
+  assert.match(stderr, /no answer from the admin listener at unix:.*nothing listens there; was the proxy started with --admin\?/)
+})
+
+test('top takes what it finds elsewhere for what it is', async () => {
+  await using proxy = await RunningProxy.start(['--workers', '1'])
+  const { code, stderr } = await runToEnd(['top', '--once', '--admin', `127.0.0.1:${proxy.port}`])
+  assert.equal(code, 1)
+  assert.match(stderr, /is no admin listener of eproxy/)
+})
+
+describe('on a terminal', { skip: isMissing('script') }, () => {
+  test('top has a screen of its own and gives it back when q is pressed', async () => {
+    using folder = new TemporaryFolder()
+    const path = `unix:${folder.file('admin.sock')}`
+    await using proxy = await RunningProxy.start(['--workers', '1', '--admin', path])
+    await proxy.child.said(/admin listener on/)
+    const command = `stty rows 30 cols 100; exec ${JSON.stringify(process.execPath)} ${JSON.stringify(mainPath)} top --admin ${path}`
+    const { code, stdout } = await runCommand('script', ['-qec', command, '/dev/null'], ['q'])
+    const text = stdout.toString()
+    assert.equal(code, 0, text)
+    assert.ok(text.includes('\u001b[?1049h') && text.includes('q ends, w shows the next worker'), text)
+    assert.ok(text.lastIndexOf('\u001b[?1049l') > text.lastIndexOf('q ends'), text)
+  })
+})
