@@ -1,13 +1,8 @@
 /** The library: everything that may be used from outside. The parser alone is `eproxy/parser`. */
-export {
-  createProxy,
-  type CloseOptions,
-  type CreateProxyOptions,
-  type ListenOptions,
-  type Proxy,
-  type ProxyEvents,
-  type ProxyStats,
-} from './proxy.ts'
+export { createProxy, type Proxy } from './proxy.ts'
+export type { ProxyEvents } from './proxy/events.ts'
+export type { CloseOptions, CreateProxyOptions, ListenOptions } from './proxy/options.ts'
+export type { ProxyStats } from './proxy/stats.ts'
 export { createProxyGroup, type ProxyGroup, type ProxyGroupEvents, type ProxyGroupOptions } from './workers/proxy-group.ts'
 export { GroupMember, type MemberHooks } from './workers/group-member.ts'
 export type { GroupStats, WorkerStats } from './workers/group-stats.ts'

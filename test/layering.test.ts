@@ -14,6 +14,7 @@ const layers: readonly (readonly string[])[] = [
   ['lib/index.ts'],
   ['lib/workers'],
   ['lib/proxy.ts'],
+  ['lib/proxy'],
   ['lib/origin', 'lib/downstream'],
   ['lib/exchange'],
   ['lib/policy'],

@@ -1,7 +1,7 @@
 /** The figures of several workers as those of one proxy. Pure. */
 import { zeroDesyncCounts } from '../core/desync.ts'
 import { noFigures } from '../observe/counters.ts'
-import type { ProxyStats } from '../proxy.ts'
+import type { ProxyStats } from '../proxy/stats.ts'
 import type { LastCheck } from '../upstream/health-monitor.ts'
 import type { WorkerState } from './worker-process.ts'
 

@@ -8,7 +8,8 @@ import type { ExchangeSummary } from '../observe/exchange-summary.ts'
 import type { LiveEvent, LiveEventKind } from '../observe/live-event.ts'
 import { LogBudget } from '../observe/log-budget.ts'
 import type { BreakerEvent, ServerEvent } from '../observe/server-event.ts'
-import type { Proxy, RateLimitStoreEvent } from '../proxy.ts'
+import type { Proxy } from '../proxy.ts'
+import type { RateLimitStoreEvent } from '../proxy/events.ts'
 
 /** A target may be as long as a request line; nobody reads that much. */
 const textMax = 200

@@ -5,7 +5,7 @@
 import type { ProxyOptions } from '../core/options.ts'
 import type { LiveEvent } from '../observe/live-event.ts'
 import type { Logger } from '../observe/logger.ts'
-import type { ProxyStats } from '../proxy.ts'
+import type { ProxyStats } from '../proxy/stats.ts'
 import type { AdminState } from '../upstream/server.ts'
 
 export type ToWorker =

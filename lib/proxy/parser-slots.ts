@@ -1,0 +1,19 @@
+/** How many parsers a configuration needs at most. They are set aside at the start and cannot become more. */
+import type { ProxyConfig } from '../core/options.ts'
+import { needsDiscovery } from '../upstream/discovery.ts'
+import { copiesMax } from '../upstream/mirror.ts'
+
+/** Parser slots for upstream connections beyond those of clients: spare and racing connects. */
+const extraSlots = 1_024
+
+export function countSlots({ limits, pool, service, upstreams }: ProxyConfig): number {
+  if (service === undefined) return limits.connections + Math.max(1, upstreams.length) * pool.connections + extraSlots
+  const groups = Object.values(service.groups)
+  // Servers come and go when the configuration is read again.
+  const servers = groups.reduce((sum, group) => sum + group.servers.length * (group.pool?.connections ?? pool.connections), 0)
+  // However many DNS tells of: a response is read for a client, or for a copy of its request.
+  const discovered = groups.some((group) => needsDiscovery(group.servers, group.resolveAll))
+    ? limits.connections + groups.length * copiesMax
+    : 0
+  return limits.connections + 2 * servers + discovered + extraSlots
+}
