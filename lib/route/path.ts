@@ -57,8 +57,9 @@ export function otherReadings(path: string, normal: string): readonly string[] |
 
 /** One liberty each. */
 const readingSteps: readonly ((path: string) => string)[] = [
-  // Slashes are decoded before segments are told apart; Windows knows two of them.
-  (path) => path.replace(/%2F|%5C/g, '/'),
+  // Slashes are decoded before segments are told apart. Windows knows two of them; elsewhere the other one is part of a segment, which a ".." takes along.
+  (path) => path.replace(/%2F/g, '/'),
+  (path) => path.replace(/%5C/g, '/'),
   // Parameters of a segment are encoded or not, and cut off where they are not known.
   (path) => path.replace(/%3B/g, ';'),
   (path) => path.replace(/;[^/]*/g, ''),

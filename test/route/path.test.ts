@@ -87,6 +87,7 @@ test('other readings are what other servers make of the path', () => {
   assert(readings('/x/..;/y')!.includes('/y'))
   assert(readings('/x/%2e%2e%3b/y')!.includes('/y'))
   assert(readings('/x%5c..%5cy')!.includes('/y'))
+  assert(readings('/x/a%5cb%2f..%2f..%2fy')!.includes('/y'), 'a backslash that parts nothing goes with its segment')
   assert(readings('/x%252f..%252fy')!.includes('/y'))
   assert(readings('/a;v=1/b')!.includes('/a/b'))
   assert(readings('/a//../b')!.includes('/a/b'), 'dot segments before slashes')

@@ -127,6 +127,7 @@ test('a path that is read in several ways is refused exactly where they lead to 
     '/files/..;/admin',
     '/files/..%3bx/admin',
     '/files%5c..%5cadmin',
+    '/files/a%5cb%2f..%2f..%2fadmin',
     '/files%252f..%252fadmin',
     '/admin;x',
     '/admin%2fx',
