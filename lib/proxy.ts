@@ -365,10 +365,11 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       )
     if (config.socketAccess !== this.#config.socketAccess)
       throw new ProxyError('ERR_EPROXY_OPTION', 'socketAccess takes a restart to change')
-    if (countSlots(config) > this.#slots)
+    const needed = leastSlots(config)
+    if (needed > this.#slots)
       throw new ProxyError(
         'ERR_EPROXY_OPTION',
-        `limits.connections and the pools need ${countSlots(config)} parsers, of which this process has ${this.#slots}: it takes a restart`,
+        `limits.connections and the pools need ${needed} parsers, of which this process has ${this.#slots}: it takes a restart`,
       )
     const groups = planGroups(config, config.upstreams)
     checkPolicies(config)
@@ -853,6 +854,17 @@ function countSlots({ limits, pool, service, upstreams }: ProxyConfig): number {
     ? limits.connections + groups.length * copiesMax
     : 0
   return limits.connections + 2 * servers + discovered + extraSlots
+}
+
+/** Without what `countSlots` has in reserve for servers that come when the configuration is read again: they are what it is for. */
+function leastSlots(config: ProxyConfig): number {
+  const { limits, pool, service } = config
+  if (service === undefined) return countSlots(config)
+  const groups = Object.values(service.groups)
+  const servers = groups.reduce((sum, group) => sum + group.servers.length * (group.pool?.connections ?? pool.connections), 0)
+  const answers = limits.connections + groups.length * copiesMax
+  const isDiscovered = groups.some((group) => needsDiscovery(group.servers, group.resolveAll))
+  return limits.connections + (isDiscovered ? answers : Math.min(servers, answers))
 }
 
 function prefixNames<T>(group: string, servers: Readonly<Record<string, T>>): readonly (readonly [string, T])[] {
