@@ -60,6 +60,8 @@ export interface Objection {
   readonly steps: readonly PropertyKey[]
   readonly isKey?: boolean
   readonly message: string
+  /** The end of the message: what it does not fit together with, whose places are told as well. */
+  readonly others?: readonly { readonly name: string; readonly steps: readonly PropertyKey[] }[]
 }
 
 /** The rate limit that listeners with the profile edge have when nothing is said of limits. */
@@ -178,7 +180,7 @@ export function findObjections(file: CompleteContent): Objection[] {
     ...findListenerObjections(file),
     ...file.routes.flatMap((row, index) => findRouteObjections(row, ['routes', index], file)),
     ...findRepeatedNames(file.routes),
-    ...findRepeatedMatches(file.routes),
+    ...findRepeatedMatches(file),
     ...findGroupObjections(file),
     ...findStoreObjections(file),
     ...findAdminObjections(file),
@@ -267,23 +269,32 @@ function findRepeatedNames(routes: readonly CompleteRoute[]): Objection[] {
   )
 }
 
-/** Of two routes for the same requests the second one would never be used. */
-function findRepeatedMatches(routes: readonly CompleteRoute[]): Objection[] {
-  const keys = routes.map(({ match }) => {
-    const headers = Object.entries(match.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value] as const)
-    return JSON.stringify([
-      [...(match.hosts ?? match.host ?? [])].map((host) => host.toLowerCase()).sort(),
-      match.path,
-      [...(match.methods ?? match.method ?? [])].sort(),
-      headers.sort(([a], [b]) => (a < b ? -1 : 1)),
-    ])
-  })
-  return keys.flatMap((key, index) => {
-    const first = keys.indexOf(key)
-    return first === index
-      ? []
-      : [{ steps: ['routes', index, 'match'], message: `route ${show(routes[first]!.name)} matches the same requests` }]
-  })
+/** Of routes of a listener for the same requests the first takes them: another that is for nothing else would never be used. */
+function findRepeatedMatches({ routes, listeners }: CompleteContent): Objection[] {
+  const keys = routes.map(({ match }) => toKeys(match))
+  const firsts = new Map<number, readonly number[]>()
+  for (const { routes: chosen } of listeners) {
+    const takers = new Map<string, number>()
+    for (const [index, { name }] of routes.entries()) {
+      if (chosen !== undefined && !chosen.includes(name)) continue
+      const before = keys[index]!.flatMap((key) => takers.get(key) ?? [])
+      if (before.length === keys[index]!.length && !firsts.has(index)) firsts.set(index, [...new Set(before)])
+      for (const key of keys[index]!) if (!takers.has(key)) takers.set(key, index)
+    }
+  }
+  return [...firsts].map(([index, others]) => ({
+    steps: ['routes', index, 'match'],
+    message: 'the same requests are taken by',
+    others: others.map((other) => ({ name: `route ${show(routes[other]!.name)}`, steps: ['routes', other, 'match'] })),
+  }))
+}
+
+/** One for each host: routes with one in common take the same requests of that host. */
+function toKeys({ host, hosts = host ?? [], path, method, methods = method ?? [], headers = {} }: CompleteRoute['match']): string[] {
+  const fields = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value] as const)
+  const rest = [path, [...new Set(methods)].sort(), fields.sort(([a], [b]) => (a < b ? -1 : 1))]
+  const anyHost = ''
+  return (hosts.length === 0 ? [anyHost] : hosts).map((one) => JSON.stringify([one.toLowerCase(), ...rest]))
 }
 
 function findGroupObjections({ upstreams, routes }: CompleteContent): Objection[] {

@@ -107,7 +107,16 @@ function explainReadError(error: unknown): string {
 }
 
 /** Names the place and the key, when the message does not begin with it. */
-function place({ steps, isKey, message }: Objection, document: ConfigDocument, overrides: readonly Override[]): Problem {
+function place(
+  { steps, isKey, message: start, others = [] }: Objection,
+  document: ConfigDocument,
+  overrides: readonly Override[],
+): Problem {
+  const ends = others.map((other) => {
+    const at = document.locate(other.steps).place
+    return `${other.name} at ${at.path}:${at.line}:${at.column}`
+  })
+  const message = ends.length === 0 ? start : `${start} ${ends.join(' and ')}`
   const override = overrideAt(overrides, steps)
   if (override !== undefined) return { path: override.shown, line: 0, column: 0, message }
   const { place: where, steps: walked } = document.locate(steps, isKey)

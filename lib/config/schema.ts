@@ -69,8 +69,16 @@ function oneOrMore<T extends z.ZodType<string, string>>(item: T, doc: string) {
   return z.union([several, short(item, several, (one) => [one])], { error: 'expected one value or a list of them' }).describe(doc)
 }
 
-/** Timers of one exchange; those of its connections are the listener's and the group's. */
-const exchangeTimeouts = ['request', 'queue', 'tunnelIdle', 'halfClose'] as const satisfies (keyof typeof timeoutTable)[]
+/** Timers of one exchange, there and back; those of its connections beyond that are the listener's and the group's. */
+const exchangeTimeouts = [
+  'request',
+  'queue',
+  'responseHead',
+  'responseBodyIdle',
+  'upstreamWriteIdle',
+  'tunnelIdle',
+  'halfClose',
+] as const satisfies (keyof typeof timeoutTable)[]
 
 const groupTimeouts = [
   'queue',

@@ -75,6 +75,15 @@ accessLog: { destination: '-', format: json }
   assert.deepEqual(route?.action, { kind: 'proxy', group: 'app' })
 })
 
+test('routes for the same requests are for different listeners, and one that takes more is no repetition', () => {
+  const both = `${group}listeners: [{ address: ':1', routes: [a] }, { address: ':2', routes: [b] }]
+routes: [{ name: a, upstream: app }, { name: b, answer: x }]\n`
+  assert.equal(load(both).configuration.service.routes.length, 2)
+  const more = `${group}routes: [{ match: { host: a }, upstream: app }, { match: { hosts: [a, b] }, answer: x }]\n`
+  assert.equal(load(more).configuration.service.routes.length, 2)
+  assert.match(problemsOf(both.replace('[b]', '[b, a]')).join('\n'), /routes\[1\]: the same requests are taken by route "a" at /)
+})
+
 test('JSON is read as well', () => {
   const { configuration } = load('{\n\t"listeners": [":1"],\n\t"upstreams": {"app": ["127.0.0.1:1"]}\n}')
   assert.deepEqual(
@@ -162,7 +171,15 @@ test('every mistake is told with its line, its column and what was expected', ()
     ],
     [
       `${group}routes:\n  - { name: a, match: { host: A.example }, upstream: app }\n  - { match: { hosts: [a.example] }, answer: x }\n`,
-      'a.yaml:4:7: routes[1].match: route "a" matches the same requests',
+      'a.yaml:4:7: routes[1].match: the same requests are taken by route "a" at a.yaml:3:16',
+    ],
+    [
+      `${group}routes:\n  - { name: a, match: { host: a }, upstream: app }\n  - { name: b, match: { host: b }, upstream: app }\n  - { match: { hosts: [b, a] }, answer: x }\n`,
+      'a.yaml:5:7: routes[2].match: the same requests are taken by route "b" at a.yaml:4:16 and route "a" at a.yaml:3:16',
+    ],
+    [
+      `${group}routes:\n  - { upstream: app }\n  - answer: x\n`,
+      'a.yaml:4:5: routes[1]: the same requests are taken by route "route-1" at a.yaml:3:5',
     ],
     [
       `${group}routes:\n  - { match: { path: { pattern: '(' } }, upstream: app }\n`,

@@ -4,7 +4,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 /** Far beyond every deadline that a test sets, so that running into it always means a fault. */
-export const patienceMs = 8_000
+export const patienceMs = 20_000
 const lookAgainMs = 5
 
 /** The outcome of `wait`, or an error that says what was waited for and how things stood. */
