@@ -28,7 +28,7 @@ import { checkPolicies, makePlainPolicy, makePolicy, parserLimits, sparesMax, ty
 import type { ProxyEvents } from './proxy/events.ts'
 import { planGroups } from './proxy/group-plan.ts'
 import type { CloseOptions, CreateProxyOptions, ListenOptions } from './proxy/options.ts'
-import { countSlots } from './proxy/parser-slots.ts'
+import { countSlots, leastSlots } from './proxy/parser-slots.ts'
 import { Reporter } from './proxy/reporter.ts'
 import type { ProxyStats } from './proxy/stats.ts'
 import { silentHandler, turnAway } from './proxy/turn-away.ts'
@@ -223,10 +223,11 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       )
     if (config.socketAccess !== this.#config.socketAccess)
       throw new ProxyError('ERR_EPROXY_OPTION', 'socketAccess takes a restart to change')
-    if (countSlots(config) > this.#slots)
+    const needed = leastSlots(config)
+    if (needed > this.#slots)
       throw new ProxyError(
         'ERR_EPROXY_OPTION',
-        `limits.connections and the pools need ${countSlots(config)} parsers, of which this process has ${this.#slots}: it takes a restart`,
+        `limits.connections and the pools need ${needed} parsers, of which this process has ${this.#slots}: it takes a restart`,
       )
     const groups = planGroups(config, config.upstreams)
     checkPolicies(config)

@@ -17,3 +17,14 @@ export function countSlots({ limits, pool, service, upstreams }: ProxyConfig): n
     : 0
   return limits.connections + 2 * servers + discovered + extraSlots
 }
+
+/** Without what `countSlots` has in reserve for servers that come when the configuration is read again: they are what it is for. */
+export function leastSlots(config: ProxyConfig): number {
+  const { limits, pool, service } = config
+  if (service === undefined) return countSlots(config)
+  const groups = Object.values(service.groups)
+  const servers = groups.reduce((sum, group) => sum + group.servers.length * (group.pool?.connections ?? pool.connections), 0)
+  const answers = limits.connections + groups.length * copiesMax
+  const isDiscovered = groups.some((group) => needsDiscovery(group.servers, group.resolveAll))
+  return limits.connections + (isDiscovered ? answers : Math.min(servers, answers))
+}

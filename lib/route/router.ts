@@ -54,9 +54,11 @@ export class Router<R> {
     this.#hasPaths = this.entries.some(({ path }) => path.kind !== 'any')
   }
 
-  /** Undefined when none matches. Throws ParseError H1-PATH-AMBIGUOUS. */
+  /** Undefined when none matches. Throws ParseError H1-PATH-AMBIGUOUS, and where hosts count H1-HOST-INVALID. */
   find(head: RequestHead): R | undefined {
     const host = this.#hasHosts ? readHost(head) : ''
+    // No name that could be looked up has escapes, but a URL library behind us would decode them (RFC 3986 section 6.2.2.2) and see another host.
+    if (host.includes('%')) throw new ParseError('H1-HOST-INVALID', head.pathStart)
     if (!this.#hasPaths) return this.#search(host, '', head)
     const { raw, pathStart, targetEnd } = head
     const end = findPathEnd(raw, pathStart, targetEnd)

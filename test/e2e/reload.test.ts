@@ -145,3 +145,13 @@ test('what no route and no group takes is answered 404, and the connection stays
   }
   client.end()
 })
+
+test('a group may get more servers by a reload, as far as there are parsers for them', async () => {
+  await using session = new Session()
+  const groupOfMany = (servers: number): ServiceOptions =>
+    serviceOf({ app: groupOf(...Array.from({ length: servers }, (_, i) => `127.0.0.1:${i + 1}`)) }, routeTo('app'))
+  const proxy = await session.start(groupOfMany(1))
+  for (const servers of [2, 3, 5]) proxy.reload({ service: groupOfMany(servers), ...socketAccess })
+  assert.equal(proxy.stats.reloadsTotal, 3)
+  assert.throws(() => proxy.reload({ service: groupOfMany(100), ...socketAccess }), /takes a restart/)
+})

@@ -46,6 +46,15 @@ test('an exact host goes before wildcards, the longest of those first, and any h
   assert.equal(find('GET', 'http://www.eu.example.com:1/', 'other.test'), 'exact', 'the host of an absolute target counts')
 })
 
+test('a host with escapes, which a server may decode to another one, is refused where routes have hosts', () => {
+  const find = makeRouter({ any: {}, private: { hosts: ['private.example.com'] } })
+  for (const host of ['priv%61te.example.com', '%70rivate.example.com:80', 'private%2eexample.com', 'other%2Dname.example.com']) {
+    assert.throws(() => find('GET', '/', host), { rule: 'H1-HOST-INVALID' }, host)
+    assert.throws(() => find('GET', `http://${host}/`, 'other.test'), { rule: 'H1-HOST-INVALID' }, host)
+  }
+  assert.equal(makeRouter({ any: {} })('GET', '/', 'priv%61te.example.com'), 'any')
+})
+
 test('a route without the host of the request is not taken, and where the best host has no fitting path the next one is asked', () => {
   const find = makeRouter({ a: { hosts: ['a.test'], path: { prefix: '/a' } }, b: { hosts: ['*.test'], path: { prefix: '/b' } } })
   assert.equal(find('GET', '/a'), 'a')
