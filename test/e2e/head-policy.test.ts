@@ -9,6 +9,7 @@ import { ProxyUnderTest } from '../support/proxy-under-test.ts'
 import { get, type RawResponse } from '../support/raw-client.ts'
 import { answering, answeringWith, ScriptedOrigin, type Script } from '../support/scripted-origin.ts'
 import { serviceFor, type ServiceParts } from '../support/service.ts'
+import { socketAccess } from '../support/socket-access.ts'
 
 const noEdits = { remove: [], set: {}, add: {} }
 
@@ -217,7 +218,7 @@ test('a configuration that names what cannot be changed is refused, and says why
   const origin = await ScriptedOrigin.start(t, answering())
   const refuses = async (parts: ServiceParts, message: RegExp): Promise<void> => {
     const proxy = await ProxyUnderTest.start(t, { service: serviceFor(origin.address) })
-    assert.throws(() => proxy.proxy.reload({ service: serviceFor(origin.address, parts) }), { code: 'ERR_EPROXY_OPTION', message })
+    assert.throws(() => proxy.proxy.reload({ ...socketAccess, service: serviceFor(origin.address, parts) }), { code: 'ERR_EPROXY_OPTION', message })
   }
   await refuses(
     { route: { requestHeaders: { ...noEdits, set: { 'Content-Length': '0' } } } },

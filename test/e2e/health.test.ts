@@ -9,6 +9,7 @@ import { get } from '../support/raw-client.ts'
 import { RefusingAddress } from '../support/refusing-address.ts'
 import { ScriptedOrigin, type OriginConnection, type Script } from '../support/scripted-origin.ts'
 import { groupOf, routeTo, serviceOf } from '../support/service.ts'
+import { socketAccess } from '../support/socket-access.ts'
 
 const health: HealthOptions = {
   kind: 'http',
@@ -140,10 +141,10 @@ test('a configuration that takes checks away, or a proxy that ends, leaves none 
     () => 'a check that hangs',
   )
   const connection = await origin.connection()
-  proxy.proxy.reload({ service: serviceWith({}) })
+  proxy.proxy.reload({ ...socketAccess, service: serviceWith({}) })
   await connection.ended()
   assert.equal(proxy.proxy.stats.upstreams[`app/${origin.address}`]!.state, 'up')
-  proxy.proxy.reload({ service: serviceWith({ health }) })
+  proxy.proxy.reload({ ...socketAccess, service: serviceWith({ health }) })
   await until(
     () => checks === 2,
     () => 'another one',
