@@ -218,7 +218,10 @@ test('a configuration that names what cannot be changed is refused, and says why
   const origin = await ScriptedOrigin.start(t, answering())
   const refuses = async (parts: ServiceParts, message: RegExp): Promise<void> => {
     const proxy = await ProxyUnderTest.start(t, { service: serviceFor(origin.address) })
-    assert.throws(() => proxy.proxy.reload({ ...socketAccess, service: serviceFor(origin.address, parts) }), { code: 'ERR_EPROXY_OPTION', message })
+    assert.throws(() => proxy.proxy.reload({ ...socketAccess, service: serviceFor(origin.address, parts) }), {
+      code: 'ERR_EPROXY_OPTION',
+      message,
+    })
   }
   await refuses(
     { route: { requestHeaders: { ...noEdits, set: { 'Content-Length': '0' } } } },
