@@ -8,10 +8,10 @@ import { paintAnsi, paintNothing } from '../../lib/conformance/paint.ts'
 import type { ServiceOptions } from '../../lib/core/service-options.ts'
 import { runToEnd } from '../support/running-command.ts'
 import { TemporaryFolder } from '../support/temporary-folder.ts'
-import { anyRequest, groupOf, listener, routeTo, serviceOf } from '../support/plain-service.ts'
+import { anyRequest, groupOf, listener, routeTo, serviceOf } from '../support/service.ts'
 
 const service = serviceOf(
-  { app: groupOf('127.0.0.1:1'), api: groupOf('127.0.0.1:2') },
+  { app: groupOf(['127.0.0.1:1']), api: groupOf(['127.0.0.1:2']) },
   routeTo('app', { name: 'site' }),
   routeTo('api', { name: 'api', match: { ...anyRequest, hosts: ['*.example.com'], path: { prefix: '/api' } }, rewrite: { prefix: '/v1' } }),
   routeTo('api', {
@@ -85,7 +85,7 @@ test('a path that is refused is shown with its readings, and a request that no r
   assert.match(text, /^H1-PATH-AMBIGUOUS {2}400: a path that servers read/m)
   assert.match(text, /^ {2}\/x\/..%2Fold {2}leads to site$/m)
   assert.match(text, /^ {2}\/old {2}leads to old$/m)
-  const few = serviceOf({ app: groupOf('127.0.0.1:1') }, routeTo('app', { match: { ...anyRequest, hosts: ['b.test'] } }))
+  const few = serviceOf({ app: groupOf(['127.0.0.1:1']) }, routeTo('app', { match: { ...anyRequest, hosts: ['b.test'] } }))
   assert.match(await ask('http://a.test', [], few), /^404: no route matches the request$/m)
 })
 

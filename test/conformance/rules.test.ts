@@ -8,7 +8,7 @@ import { loadCases, type ConformanceCase } from '../../lib/conformance/case-form
 import { RecordingOrigin } from '../../lib/conformance/recording-origin.ts'
 import type { CaseResult } from '../../lib/conformance/result.ts'
 import { ConformanceRunner } from '../../lib/conformance/runner.ts'
-import { groupOf, routeTo, serviceOf } from '../support/plain-service.ts'
+import { groupOf, routeTo, serviceOf } from '../support/service.ts'
 import { createProxy, ruleTable, type Logger, type RuleId } from '../../lib/index.ts'
 
 const cases = loadCases()
@@ -36,7 +36,7 @@ async function runAll(t: TestContext, selected: readonly ConformanceCase[]): Pro
     const proxy = createProxy({
       // All paths lead to the same servers; by which route is what a path may be ambiguous about.
       service: serviceOf(
-        { all: groupOf(`127.0.0.1:${originPort}`) },
+        { all: groupOf([`127.0.0.1:${originPort}`]) },
         routeTo('all'),
         routeTo('all', { name: 'elsewhere', match: elsewhere }),
       ),

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import type { ListenerOptions } from '../../lib/core/service-options.ts'
 import { until } from '../support/patience.ts'
-import { groupOf, listener, routeTo, serviceOf } from '../support/plain-service.ts'
+import { groupOf, listener, routeTo, serviceOf } from '../support/service.ts'
 import { ProxyUnderTest } from '../support/proxy-under-test.ts'
 import { get } from '../support/raw-client.ts'
 import { answeringWith, ScriptedOrigin } from '../support/scripted-origin.ts'
@@ -14,7 +14,7 @@ async function start(t: TestContext, changes: Partial<ListenerOptions>, address 
     t,
     answeringWith((_, connection) => connection.respond(200, 'hello')),
   )
-  const service = { ...serviceOf({ a: groupOf(origin.address) }, routeTo('a')), listeners: [{ ...listener, address, ...changes }] }
+  const service = { ...serviceOf({ a: groupOf([origin.address]) }, routeTo('a')), listeners: [{ ...listener, address, ...changes }] }
   return ProxyUnderTest.start(t, { service, listen: address })
 }
 

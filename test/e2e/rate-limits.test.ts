@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import type { RateLimitOptions, RouteOptions, ServiceOptions } from '../../lib/core/service-options.ts'
 import { until } from '../support/patience.ts'
-import { anyRequest, groupOf, listener, routeTo, serviceOf } from '../support/plain-service.ts'
+import { anyRequest, groupOf, listener, routeTo, serviceOf } from '../support/service.ts'
 import { isMissing } from '../support/program.ts'
 import { ProxyUnderTest } from '../support/proxy-under-test.ts'
 import { get, withBody, type RawClient } from '../support/raw-client.ts'
@@ -30,7 +30,7 @@ async function start(t: TestContext, changes: Changes, ...routes: readonly Parti
 }
 
 function makeService(origin: ScriptedOrigin, changes: Changes, ...routes: readonly Partial<RouteOptions>[]): ServiceOptions {
-  return { ...serviceOf({ a: groupOf(origin.address) }, ...routes.map((more) => routeTo('a', more))), ...changes }
+  return { ...serviceOf({ a: groupOf([origin.address]) }, ...routes.map((more) => routeTo('a', more))), ...changes }
 }
 
 async function statuses(client: RawClient, ...requests: readonly string[]): Promise<readonly number[]> {
@@ -212,9 +212,9 @@ test('a reload keeps the accounts of limits that are as they were, and begins ne
 })
 
 test('a limit that is not there, or is shared without a store, is refused with its place', async (t) => {
-  const service = serviceOf({ a: groupOf('127.0.0.1:1') }, routeTo('a', { rateLimits: ['missing'] }))
+  const service = serviceOf({ a: groupOf(['127.0.0.1:1']) }, routeTo('a', { rateLimits: ['missing'] }))
   await assert.rejects(ProxyUnderTest.start(t, { service }), /route to-a: there is no rate limit missing/)
-  const shared = { ...serviceOf({ a: groupOf('127.0.0.1:1') }, routeTo('a')), rateLimits: { one: limitOf(1, { shared: true }) } }
+  const shared = { ...serviceOf({ a: groupOf(['127.0.0.1:1']) }, routeTo('a')), rateLimits: { one: limitOf(1, { shared: true }) } }
   await assert.rejects(ProxyUnderTest.start(t, { service: shared }), /rate limit one is shared, and there is no rateLimitStore/)
 })
 

@@ -6,7 +6,7 @@ import { connect, type AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { createProxy, type Proxy } from '../../lib/index.ts'
 import type { ServiceOptions } from '../../lib/core/service-options.ts'
-import { groupOf, listener, routeTo, serviceOf } from '../support/plain-service.ts'
+import { groupOf, listener, routeTo, serviceOf } from '../support/service.ts'
 import { socketAccess } from '../support/socket-access.ts'
 
 /** An origin that answers with its name, and switches to another protocol when it is asked to: an echo. */
@@ -74,11 +74,11 @@ const get = 'GET / HTTP/1.1\r\nHost: x.example\r\n\r\n'
 test('exchanges that begin after a reload go where it says, over the connections that are open', async () => {
   await using session = new Session()
   const [one, two] = [await session.origin('one'), await session.origin('two')]
-  const proxy = await session.start(serviceOf({ app: groupOf(one) }))
+  const proxy = await session.start(serviceOf({ app: groupOf([one]) }))
   const client = await session.open()
   client.send(get)
   assert.match(await client.until('x.example'), /one x\.example/)
-  proxy.reload({ service: serviceOf({ app: groupOf(two) }), ...socketAccess })
+  proxy.reload({ service: serviceOf({ app: groupOf([two]) }), ...socketAccess })
   client.send(get)
   assert.match(await client.until('x.example'), /two x\.example/)
   assert.equal(proxy.stats.connectionsTotal, 1)
@@ -89,11 +89,11 @@ test('exchanges that begin after a reload go where it says, over the connections
 test('a tunnel survives a reload that takes its group away', async () => {
   await using session = new Session()
   const [one, two] = [await session.origin('one'), await session.origin('two')]
-  const proxy = await session.start(serviceOf({ old: groupOf(one) }))
+  const proxy = await session.start(serviceOf({ old: groupOf([one]) }))
   const client = await session.open()
   client.send('GET / HTTP/1.1\r\nHost: x.example\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n')
   await client.until('\r\n\r\n')
-  proxy.reload({ service: serviceOf({ new: groupOf(two) }), ...socketAccess })
+  proxy.reload({ service: serviceOf({ new: groupOf([two]) }), ...socketAccess })
   client.send('still here')
   assert.equal(await client.until('still here'), 'still here')
   client.end()
@@ -101,7 +101,7 @@ test('a tunnel survives a reload that takes its group away', async () => {
 
 test('limits of a reload hold for the next request of a connection', async () => {
   await using session = new Session()
-  const service = serviceOf({ app: groupOf(await session.origin('one')) })
+  const service = serviceOf({ app: groupOf([await session.origin('one')]) })
   const proxy = await session.start(service)
   const client = await session.open()
   const long = `GET /${'a'.repeat(200)} HTTP/1.1\r\nHost: x.example\r\n\r\n`
@@ -115,13 +115,13 @@ test('limits of a reload hold for the next request of a connection', async () =>
 
 test('a wrong configuration is refused and changes nothing', async () => {
   await using session = new Session()
-  const service = serviceOf({ app: groupOf(await session.origin('one')) })
+  const service = serviceOf({ app: groupOf([await session.origin('one')]) })
   const proxy = await session.start(service)
   for (const wrong of [
-    { service: serviceOf({ app: groupOf('nonsense address') }) },
+    { service: serviceOf({ app: groupOf(['nonsense address']) }) },
     { service: { ...service, listeners: [{ ...listener, timeouts: { requestHead: -1 } }] } },
-    { service: serviceOf({ app: groupOf('127.0.0.1:1') }, routeTo('nobody')) },
-    { service: serviceOf({ app: groupOf('127.0.0.1:1') }, routeTo('app', { timeouts: { responseHead: 0.5 } })) },
+    { service: serviceOf({ app: groupOf(['127.0.0.1:1']) }, routeTo('nobody')) },
+    { service: serviceOf({ app: groupOf(['127.0.0.1:1']) }, routeTo('app', { timeouts: { responseHead: 0.5 } })) },
     { upstreams: ['127.0.0.1:1'] },
     { service, socketAccess: socketAccess.socketAccess === 'streams' ? ('handles' as const) : ('streams' as const) },
   ]) {
@@ -137,7 +137,7 @@ test('a wrong configuration is refused and changes nothing', async () => {
 test('what no route and no group takes is answered 404, and the connection stays', async () => {
   await using session = new Session()
   const [one, two] = [await session.origin('one'), await session.origin('two')]
-  await session.start(serviceOf({ one: groupOf(one), two: groupOf(two) }))
+  await session.start(serviceOf({ one: groupOf([one]), two: groupOf([two]) }))
   const client = await session.open()
   for (let i = 0; i < 2; i++) {
     client.send(get)
@@ -149,7 +149,7 @@ test('what no route and no group takes is answered 404, and the connection stays
 test('a group may get more servers by a reload, as far as there are parsers for them', async () => {
   await using session = new Session()
   const groupOfMany = (servers: number): ServiceOptions =>
-    serviceOf({ app: groupOf(...Array.from({ length: servers }, (_, i) => `127.0.0.1:${i + 1}`)) }, routeTo('app'))
+    serviceOf({ app: groupOf([...Array.from({ length: servers }, (_, i) => `127.0.0.1:${i + 1}`)]) }, routeTo('app'))
   const proxy = await session.start(groupOfMany(1))
   for (const servers of [2, 3, 5]) proxy.reload({ service: groupOfMany(servers), ...socketAccess })
   assert.equal(proxy.stats.reloadsTotal, 3)

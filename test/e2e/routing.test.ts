@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import type { RouteOptions } from '../../lib/core/service-options.ts'
-import { anyRequest, groupOf, routeTo, serviceOf } from '../support/plain-service.ts'
+import { anyRequest, groupOf, routeTo, serviceOf } from '../support/service.ts'
 import { ProxyUnderTest } from '../support/proxy-under-test.ts'
 import { get, withBody, type RawClient } from '../support/raw-client.ts'
 import { answeringWith, ScriptedOrigin } from '../support/scripted-origin.ts'
@@ -23,7 +23,7 @@ async function start(t: TestContext, ...routes: readonly RouteOptions[]): Promis
     )
   const a = await naming('a')
   const b = await naming('b')
-  const proxy = await ProxyUnderTest.start(t, { service: serviceOf({ a: groupOf(a.address), b: groupOf(b.address) }, ...routes) })
+  const proxy = await ProxyUnderTest.start(t, { service: serviceOf({ a: groupOf([a.address]), b: groupOf([b.address]) }, ...routes) })
   return { proxy, client: await proxy.client(), targetsOfA: () => a.heads.map((head) => head.split(' ')[1] ?? '') }
 }
 

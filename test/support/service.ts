@@ -8,9 +8,10 @@ import type {
   ServiceOptions,
 } from '../../lib/core/service-options.ts'
 
+export const anyRequest: RouteOptions['match'] = { hosts: [], methods: [], headers: {} }
 const noEdits: RouteOptions['requestHeaders'] = { remove: [], set: {}, add: {} }
 
-const listener: ListenerOptions = {
+export const listener: ListenerOptions = {
   address: '127.0.0.1:0',
   profile: 'raw',
   trustedProxies: [],
@@ -23,7 +24,7 @@ const listener: ListenerOptions = {
 export function routeTo(group: string, more: Partial<RouteOptions> = {}): RouteOptions {
   return {
     name: `to-${group}`,
-    match: { hosts: [], methods: [], headers: {} },
+    match: anyRequest,
     action: { kind: 'proxy', group },
     requestHeaders: noEdits,
     responseHeaders: noEdits,

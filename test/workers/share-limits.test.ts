@@ -3,7 +3,7 @@ import test from 'node:test'
 import { limitTable, poolTable, resolveOptions } from '../../lib/core/options.ts'
 import type { RateLimitOptions } from '../../lib/core/service-options.ts'
 import { shareLimits } from '../../lib/workers/share-limits.ts'
-import { groupOf, listener, serviceOf } from '../support/plain-service.ts'
+import { groupOf, listener, serviceOf } from '../support/service.ts'
 
 test('limits of the group are divided, rounded up, and nothing else is touched', () => {
   const options = { upstreams: ['a:1'], limits: { connections: 10, trailerFields: 7 }, pool: { connections: 3, waiting: 0 }, via: 'x' }
@@ -50,12 +50,12 @@ test('what a group of servers has of its own is divided, too, and what it has no
 
 test('what listeners and groups have of their own is divided, and what they have not stays that of all', () => {
   const service = {
-    ...serviceOf({ own: { ...groupOf('a:1'), pool: { connections: 10 } }, plain: groupOf('b:1') }),
+    ...serviceOf({ own: { ...groupOf(['a:1']), pool: { connections: 10 } }, plain: groupOf(['b:1']) }),
     listeners: [{ ...listener, limits: { connections: 9, trailerFields: 5 } }, listener],
   }
   const shared = shareLimits({ service }, 4).service!
   assert.deepEqual(shared.listeners, [{ ...listener, limits: { connections: 3, trailerFields: 5 } }, listener])
-  assert.deepEqual(shared.groups, { own: { ...groupOf('a:1'), pool: { connections: 3 } }, plain: groupOf('b:1') })
+  assert.deepEqual(shared.groups, { own: { ...groupOf(['a:1']), pool: { connections: 3 } }, plain: groupOf(['b:1']) })
 })
 
 test('a rate limit for many clients is divided; one for each client is not, and neither is one that is shared in a store', () => {
