@@ -11,9 +11,8 @@ import type { ProxyConfig } from '../core/options.ts'
 import { Deadline, type DeadlineOwner } from '../core/timers.ts'
 import type { RequestLimits } from '../limit/request-limits.ts'
 import { HoldReason } from '../net/hold.ts'
-import { noRoute, type Counters } from '../observe/counters.ts'
+import type { Counters } from '../observe/counters.ts'
 import type { ExchangeSummary } from '../observe/exchange-summary.ts'
-import { rawFieldValue } from '../observe/raw-field.ts'
 import { readClient, type ClientFacts } from '../policy/client.ts'
 import { editLocalHead, type HeadChanges, type HeadPolicy } from '../policy/head-policy.ts'
 import { encodeLocalResponse, prefersProblem, type LocalResponse } from '../policy/local-response.ts'
@@ -26,6 +25,7 @@ import type { RetryReason } from '../upstream/retry-budget.ts'
 import type { Server } from '../upstream/server.ts'
 import { nobody, type AfterExchange, type ClientSide } from './client-side.ts'
 import type { ExchangeEnvironment } from './environment.ts'
+import { ExchangeFacts } from './facts.ts'
 import { forwardRequest, isIdempotent, readMaxForwards, readUpgrade, refuseLoop, withTarget } from './forward-request.ts'
 import { forwardFinal, forwardInterim, responseFraming, type ResponseFraming } from './forward-response.ts'
 import { settle, type RequestHalf, type ResponseHalf } from './settle.ts'
@@ -70,11 +70,6 @@ const noRules: ReadonlySet<RuleId> = new Set()
 const noNames: readonly string[] = Object.freeze([])
 const answerToOther: ResponseContext = Object.freeze({ toHead: false, offered: noNames })
 const answerToHead: ResponseContext = Object.freeze({ toHead: true, offered: noNames })
-let exchangeNumber = 0
-/** The request id of an exchange: unique within the process, and with `instance` beyond it. */
-export function formatExchangeId(instance: string, number: number): string {
-  return instance + number.toString(36)
-}
 
 function responseContext(toHead: boolean, offered: readonly string[]): ResponseContext {
   if (offered.length === 0) return toHead ? answerToHead : answerToOther
@@ -95,6 +90,8 @@ function isServersFault(connection: UpstreamConnection, code: ExchangeErrorCode)
 export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #client: ClientSide = nobody
   readonly #environment: ExchangeEnvironment
+  /** Of the current exchange, or the last one. */
+  readonly facts: ExchangeFacts
   /** Of the listener until the head is known, then of the route: what it was when the exchange began, whatever is configured meanwhile. */
   #config: ProxyConfig
   #group: UpstreamGroup | undefined
@@ -107,17 +104,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #request: RequestHalf = 'open'
   #response: ResponseHalf = 'open'
 
-  /** Of the current exchange, or the last one. */
-  exchangeNumber = 0
-
   // Facts of the request.
-  #id = ''
-  #method = ''
-  /** The head as it came; the target is taken from it for the summary only. */
-  #rawHead = ''
-  #targetStart = 0
-  #targetEnd = 0
-  #minorVersion = 1
   #isChunked = false
   /** A server that reads a message to another end than we do has something left of it, or says something more. */
   #mayLeaveRest = false
@@ -127,8 +114,6 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #context = answerToOther
   #nominated: ReadonlySet<string> = noNominations
   #awaitsContinue = false
-  /** Whom the client is believed to be; '' for the peer. */
-  #clientAddress = ''
   /** Of the body, 0 for no limit, and how many came. */
   #bodyBytesMax = 0
   #bodyBytes = 0
@@ -182,34 +167,20 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #answerCloses = false
   #inClientTurn = false
   #tunnel: Tunnel | undefined
-  #switches = false
-
-  // For the summary.
-  #routeName = ''
-  #startedAt = 0
-  #headAt = -1
-  #connectedAt = -1
-  #responseAt = -1
-  #status = 0
-  #retries = 0
-  #upstreamName = ''
-  #upstreamId = 0
-  #reused = false
-  #error: ExchangeErrorCode | '' = ''
-  #rule: RuleId | '' = ''
-  #termination = '--'
-  bytesIn = 0
-  bytesOut = 0
 
   constructor(environment: ExchangeEnvironment) {
     super()
     this.#environment = environment
+    this.facts = new ExchangeFacts(environment)
     this.#config = environment.policy.config
   }
 
-  /** '' until somebody has asked for it, or the request has one that is told to others. */
+  get exchangeNumber(): number {
+    return this.facts.number
+  }
+
   get exchangeId(): string {
-    return this.#id
+    return this.facts.id
   }
 
   get state(): ExchangeState {
@@ -226,7 +197,8 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
 
   /** IP address of the client as far as it can be believed: of the peer, or of whom a trusted proxy names. `unix` or `unknown` where there is none. */
   get clientAddress(): string {
-    return this.#clientAddress === '' ? this.#client.socket.remoteAddress : this.#clientAddress
+    const { clientAddress } = this.facts
+    return clientAddress === '' ? this.#client.socket.remoteAddress : clientAddress
   }
 
   get hasBegunResponse(): boolean {
@@ -250,22 +222,13 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#group = undefined
     this.#to(ExchangeState.HEAD)
     this.#client = client
-    this.#startedAt = wheel.clock.now()
+    this.facts.begin()
     this.#request = 'open'
     this.#response = 'open'
-    this.#id = ''
-    this.exchangeNumber = ++exchangeNumber
-    this.#method = ''
-    this.#rawHead = ''
-    this.#routeName = ''
-    this.#targetStart = 0
-    this.#targetEnd = 0
-    this.#minorVersion = -1
     this.#awaitsContinue = false
     this.#isChunked = false
     this.#persists = false
     this.#isLast = false
-    this.#clientAddress = ''
     this.#bodyBytesMax = 0
     this.#bodyBytes = 0
     this.#isTooLarge = false
@@ -288,20 +251,6 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#framing = 'same'
     this.#answer = undefined
     this.#inClientTurn = true
-    this.#switches = false
-    this.#headAt = -1
-    this.#connectedAt = -1
-    this.#responseAt = -1
-    this.#status = 0
-    this.#retries = 0
-    this.#upstreamName = ''
-    this.#upstreamId = 0
-    this.#reused = false
-    this.#error = ''
-    this.#rule = ''
-    this.#termination = '--'
-    this.bytesIn = 0
-    this.bytesOut = 0
     if (config.timeouts.request > 0) wheel.arm(this.#totalDeadline, 'request', config.timeouts.request)
   }
 
@@ -310,20 +259,16 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   /** Throws ParseError for what only a proxy can see is wrong. */
   onRequestHead(head: RequestHead): void {
     const { policy, wheel } = this.#environment
+    const { facts } = this
     this.#inClientTurn = true
-    this.#headAt = wheel.clock.now()
-    this.#method = head.method
-    this.#rawHead = head.raw
-    this.#targetStart = head.targetStart
-    this.#targetEnd = head.targetEnd
-    this.#minorVersion = head.minorVersion
+    facts.noteHead(head)
     this.#isChunked = head.bodyKind === BodyKind.CHUNKED
     const client = policy.readsClient ? readClient(head, this.#client.socket.remote, policy.config.forwarded, policy.trusted) : null
-    if (client !== null && client.address !== client.peer) this.#clientAddress = client.address
+    if (client !== null && client.address !== client.peer) facts.clientAddress = client.address
     const route = policy.routeFor(head)
     const { config, heads, tolerated } = route
     this.#config = config
-    this.#routeName = route.name
+    facts.routeName = route.name
     this.#tolerated = tolerated
     const changes = heads === null ? null : this.#changeHeads(heads, head, client!)
     for (let i = 0; i < head.faults.length; i++) this.#judge(head.faults[i]!)
@@ -430,14 +375,14 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
 
   /** The client's request broke a rule. `upstream` has not seen the end of it, and will not. */
   refuse(error: ParseError): void {
-    this.#rule = error.rule
+    this.facts.rule = error.rule
     this.#tell('reject', error)
     this.#fail('ERR_EPROXY_REQUEST_REFUSED', error.status, error.message)
   }
 
   /** The client did not keep to a deadline. */
   onClientTimeout(code: ExchangeErrorCode): void {
-    this.#environment.onSlowClient({ id: this.#requestId(), client: this.#client.socket.remote, code })
+    this.#environment.onSlowClient({ id: this.facts.requestId(), client: this.#client.socket.remote, code })
     this.#fail(code)
   }
 
@@ -450,14 +395,14 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   onClientGone(error: Error | undefined): void {
     if (this.#tunnel !== undefined) return this.#tunnel.onClientClose(error)
     if (this.#state === ExchangeState.NONE) return
-    this.#note('ERR_EPROXY_CLIENT_ABORTED')
-    this.#termination = 'C' + this.#phaseLetter()
+    this.facts.noteError('ERR_EPROXY_CLIENT_ABORTED', this.#responseBegun)
+    this.facts.termination = 'C' + this.#phaseLetter()
     this.#dropUpstream()
     this.#end('reset')
   }
 
   onClientTunnelData(bytes: Buffer, start: number, end: number): void {
-    this.bytesIn += end - start
+    this.facts.bytesIn += end - start
     this.#tunnel!.onClientData(bytes, start, end)
   }
 
@@ -499,7 +444,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     if (head.isInterim) {
       this.#hasInterim = true
       // RFC 9110 section 15.2: a 1.0 client knows no interim responses.
-      if (this.#minorVersion === 1) this.#responseHead += forwardInterim(head)
+      if (this.facts.minorVersion === 1) this.#responseHead += forwardInterim(head)
       if (head.status === 100) this.#goOn()
       return
     }
@@ -508,19 +453,17 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       this.#next = this.#findAnother()
       if (this.#next !== undefined) return
     }
-    const { wheel } = this.#environment
     const config = this.#config
     // Answered without a 100, the client may send its body or not (RFC 9110 section 10.1.1): what it sends next could be either.
     const isBodyInDoubt = this.#awaitsContinue && this.#request === 'open'
     this.#goOn()
-    this.#responseAt = wheel.clock.now()
-    this.#status = head.status
+    this.facts.noteResponse(head.status)
     this.#canReplay = false
     this.#forgetReplay()
     if (head.status === 101) {
       // RFC 9110 section 7.8: a server switches only after it has had the whole request.
       if (this.#request !== 'complete') throw new ParseError('H1-SWITCH-UNASKED', 0)
-      this.#switches = true
+      this.facts.isTunnel = true
       this.#responseHead += forwardFinal(
         head,
         'same',
@@ -532,7 +475,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       )
       return
     }
-    this.#framing = responseFraming(head.bodyKind, this.#minorVersion)
+    this.#framing = responseFraming(head.bodyKind, this.facts.minorVersion)
     // An error before the end of the request says that the rest is not wanted: do not make the client send it all.
     if (
       this.#framing === 'close' ||
@@ -542,7 +485,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       (this.#request === 'open' && head.status >= 400)
     )
       this.#persists = false
-    const connection = this.#persists ? (this.#minorVersion === 0 ? 'keep-alive' : '') : 'close'
+    const connection = this.#persists ? (this.facts.minorVersion === 0 ? 'keep-alive' : '') : 'close'
     const date = head.has(FieldKind.DATE) ? '' : this.#environment.httpDate()
     const added = this.#responseAdded + this.#group!.cookieFor(this.#server!, this.#serverKey)
     this.#responseHead += forwardFinal(head, this.#framing, connection, config.via, date, this.#responseEdits, added)
@@ -580,7 +523,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       upstream.socket.owns(bytes) ? 'here' : 'lent',
     )
     this.#responseHead = ''
-    if (this.#status !== 0) this.#responseBegun = true
+    if (this.facts.status !== 0) this.#responseBegun = true
     if (data.length > 0) {
       const flushed = this.#client.write(data)
       batch.onWritten(flushed)
@@ -589,7 +532,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
         upstream.hold.hold(HoldReason.SINK_FULL)
       }
     }
-    if (this.#switches) return this.#startTunnel()
+    if (this.facts.isTunnel) return this.#startTunnel()
     if (this.#response === 'complete') this.#settle()
   }
 
@@ -605,9 +548,9 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#environment.responseBatch.clear()
     this.#responseHead = ''
     if (fault !== undefined && code === 'ERR_EPROXY_RESPONSE_REFUSED') {
-      this.#rule = fault.rule
+      this.facts.rule = fault.rule
       this.#environment.onRefusal({
-        id: this.#requestId(),
+        id: this.facts.requestId(),
         action: 'reject',
         side: 'upstream',
         peer: connection.server,
@@ -654,8 +597,8 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
 
   /** What the route asks for in both heads. Valid until the next request of anybody. */
   #changeHeads(heads: HeadPolicy, head: RequestHead, client: ClientFacts): HeadChanges {
-    this.#id = heads.requestIdOf(head, client)
-    const changes = heads.changesFor(head, client, heads.usesId ? this.#requestId() : '')
+    this.facts.id = heads.requestIdOf(head, client)
+    const changes = heads.changesFor(head, client, heads.usesId ? this.facts.requestId() : '')
     this.#requestEdits = changes.edits
     this.#responseEdits = changes.responseEdits
     this.#responseAdded = changes.responseAdded
@@ -681,12 +624,15 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
 
   /** The client's request has broken a rule. */
   #tell(action: 'reject' | 'warn', { rule, section, offset }: ParseError): void {
-    this.#environment.onRefusal({ id: this.#requestId(), action, side: 'client', peer: this.#client.socket.remote, rule, section, offset })
-  }
-
-  #requestId(): string {
-    if (this.#id === '') this.#id = formatExchangeId(this.#environment.instance, this.exchangeNumber)
-    return this.#id
+    this.#environment.onRefusal({
+      id: this.facts.requestId(),
+      action,
+      side: 'client',
+      peer: this.#client.socket.remote,
+      rule,
+      section,
+      offset,
+    })
   }
 
   /** Asks the server whose turn it is. */
@@ -703,11 +649,11 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#server = server
     this.#isRetry = reason !== undefined
     if (reason !== undefined) {
-      this.#retries++
+      this.facts.retries++
       this.#group!.retries.count(reason)
     }
     const { pool } = server
-    this.#upstreamName = server.name
+    this.facts.upstreamName = server.name
     let connection: UpstreamConnection | undefined
     try {
       connection = pool.acquire(this, fresh)
@@ -740,9 +686,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       connection.reservedFor = this.#client
       this.#client.hasReserved = true
     }
-    this.#connectedAt = this.#environment.wheel.clock.now()
-    this.#upstreamId = connection.id
-    this.#reused = connection.uses > 1
+    this.facts.noteConnection(connection)
   }
 
   #send(data: string | Buffer): void {
@@ -760,7 +704,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   /** Keeps what is sent, as far as there is room, where it may have to be sent again: at least while the connection may turn out to be closed already. */
   #remember(data: string | Buffer): void {
     this.#replayBytes += data.length
-    this.#canReplay = (this.#reused || this.#retry!.keepsRequest) && this.#replayBytes <= this.#config.limits.replayBytes
+    this.#canReplay = (this.facts.reused || this.#retry!.keepsRequest) && this.#replayBytes <= this.#config.limits.replayBytes
     if (!this.#canReplay) this.#forgetReplay()
     else if (this.#replayFirst === '') this.#replayFirst = data
     else this.#replayRest.push(data)
@@ -829,7 +773,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #repeat(server: Server, fresh: boolean, reason: RetryReason): void {
     this.#next = undefined
     this.#response = 'open'
-    this.#rule = ''
+    this.facts.rule = ''
     this.#environment.responseBatch.clear()
     this.#pending.push(this.#replayFirst, ...this.#replayRest)
     this.#forgetReplay()
@@ -855,7 +799,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   #settle(): void {
-    if (!isGatewayFailure(this.#status)) this.#group!.onSuccess(this.#server!)
+    if (!isGatewayFailure(this.facts.status)) this.#group!.onSuccess(this.#server!)
     const ends = settle(this.#request, this.#response, this.#persists)
     const upstream = this.#upstream!
     this.#upstream = undefined
@@ -896,12 +840,12 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     const ahead = this.#client.becomeTunnel()
     upstream.becomeTunnel()
     this.#tunnel = new Tunnel(this.#client, upstream, this.#environment.wheel, this.#config, {
-      onBytesOut: (bytes) => (this.bytesOut += bytes),
+      onBytesOut: (bytes) => (this.facts.bytesOut += bytes),
       onTunnelOver: (code, side) => {
         this.#tunnel = undefined
         this.#upstream = undefined
-        if (code !== undefined) this.#note(code)
-        if (side === 'client') this.#termination = 'CD'
+        if (code !== undefined) this.facts.noteError(code, this.#responseBegun)
+        if (side === 'client') this.facts.termination = 'CD'
         this.#end(code === undefined ? 'close' : 'reset')
       },
     })
@@ -912,7 +856,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   /** The exchange cannot go on: tells the client as well as it still can be told, and lets go of the upstream. */
   #fail(code: ExchangeErrorCode, ruleStatus?: number, details = ''): void {
     const row = errorTable[code]
-    this.#note(code)
+    this.facts.noteError(code, this.#responseBegun)
     this.#dropUpstream()
     if (this.#tunnel !== undefined) return this.#tunnel.terminate(code)
     if (this.#state === ExchangeState.DISCARDING) return this.#end('close')
@@ -923,7 +867,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     if (status === 0) return this.#end(code === 'ERR_EPROXY_FIRST_BYTE_TIMEOUT' ? 'close' : 'reset')
     const fields = status === 503 ? 'Retry-After: 1\r\n' : ''
     this.#answerWith(
-      { status, error: row.proxyStatus, details: row.side === 'client' || this.#rule !== '' ? details || row.doc : row.doc, fields },
+      { status, error: row.proxyStatus, details: row.side === 'client' || this.facts.rule !== '' ? details || row.doc : row.doc, fields },
       row.side === 'client' || code === 'ERR_EPROXY_INTERNAL',
     )
   }
@@ -932,13 +876,13 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #answerLimited(limits: RequestLimits): void {
     const { code, fields } = limits.describeRefusal()
     const { status, proxyStatus, doc } = errorTable[code]
-    this.#note(code)
+    this.facts.noteError(code, this.#responseBegun)
     this.#answerWith({ status, error: proxyStatus, details: doc, fields }, false)
   }
 
   /** RFC 9110 section 7.6.2: Max-Forwards has run out, this proxy is the final recipient. */
   #answerLast(): void {
-    if (this.#method === 'OPTIONS') return this.#answerWith({ status: 204, error: '', details: '', fields: '' }, false)
+    if (this.facts.method === 'OPTIONS') return this.#answerWith({ status: 204, error: '', details: '', fields: '' }, false)
     this.#answerWith(
       {
         status: 405,
@@ -958,15 +902,15 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   #giveAnswer(answer: LocalResponse): void {
-    this.#status = answer.status
+    this.facts.status = answer.status
     this.#responseBegun = true
     const closes =
       this.#answerCloses || !this.#persists || this.#request === 'open' || this.#client.isRetired || this.#environment.isDraining
     // A 1.0 client takes a connection for closed that it is not told to keep.
-    const fields = !closes && this.#minorVersion === 0 ? answer.fields + 'Connection: keep-alive\r\n' : answer.fields
-    const asProblem = answer.status >= 400 && answer.content === undefined && prefersProblem(this.#rawHead)
+    const fields = !closes && this.facts.minorVersion === 0 ? answer.fields + 'Connection: keep-alive\r\n' : answer.fields
+    const asProblem = answer.status >= 400 && answer.content === undefined && prefersProblem(this.facts.rawHead)
     const date = this.#environment.httpDate()
-    const text = encodeLocalResponse({ ...answer, fields }, date, closes, this.#method === 'HEAD', asProblem)
+    const text = encodeLocalResponse({ ...answer, fields }, date, closes, this.facts.method === 'HEAD', asProblem)
     const isPlain = this.#responseEdits === null && this.#responseAdded === ''
     this.#client.write(isPlain ? text : editLocalHead(text, this.#responseEdits, this.#responseAdded))
     this.#end(closes ? 'close' : 'next')
@@ -978,15 +922,6 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     if (this.#tunnel !== undefined || upstream === undefined) return
     this.#upstream = undefined
     upstream.terminate()
-  }
-
-  #note(code: ExchangeErrorCode): void {
-    if (this.#error !== '') return
-    this.#error = code
-    const row = errorTable[code]
-    this.#termination = row.termination
-    // The row's second letter is for the usual moment; a response that was cut under way ended in its data phase.
-    if (this.#responseBegun && row.side !== 'client') this.#termination = row.termination[0]! + 'D'
   }
 
   /** The second letter for an end that can come at any moment. */
@@ -1027,55 +962,15 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   get hasFailed(): boolean {
-    return this.#termination !== '--'
+    return this.facts.termination !== '--'
   }
 
-  /** The same as the summary, for who needs no text. */
   countInto(counters: Counters): void {
-    counters.countExchange(
-      counters.route(this.#headAt < 0 ? noRoute : this.#routeName),
-      this.#status,
-      this.#termination,
-      this.#error,
-      this.bytesIn,
-      this.bytesOut,
-      this.#headAt < 0 ? -1 : this.#headAt - this.#startedAt,
-      this.#connectedAt < 0 ? -1 : this.#connectedAt - this.#headAt,
-      this.#responseAt < 0 ? -1 : this.#responseAt - this.#connectedAt,
-      this.#environment.wheel.clock.now() - this.#startedAt,
-    )
+    this.facts.countInto(counters)
   }
 
   /** What is known of the exchange that has just ended. */
   summarize(withFields = false): ExchangeSummary {
-    const { clock } = this.#environment.wheel
-    const totalMs = clock.now() - this.#startedAt
-    const summary: ExchangeSummary = {
-      id: this.#requestId(),
-      startedAt: clock.wallNow() - totalMs,
-      client: this.#clientAddress === '' ? this.#client.socket.remote : this.#clientAddress,
-      method: this.#method,
-      target: this.#rawHead.substring(this.#targetStart, this.#targetEnd),
-      version: this.#minorVersion < 0 ? '' : this.#minorVersion === 1 ? '1.1' : '1.0',
-      status: this.#status,
-      bytesIn: this.bytesIn,
-      bytesOut: this.bytesOut,
-      upstream: this.#upstreamName,
-      upstreamConnection: this.#upstreamId,
-      reused: this.#reused,
-      retries: this.#retries,
-      headMs: this.#headAt < 0 ? -1 : this.#headAt - this.#startedAt,
-      upstreamMs: this.#connectedAt < 0 ? -1 : this.#connectedAt - this.#headAt,
-      responseMs: this.#responseAt < 0 ? -1 : this.#responseAt - this.#connectedAt,
-      totalMs,
-      termination: this.#termination,
-      error: this.#error,
-      rule: this.#rule,
-      tunnel: this.#switches,
-      route: this.#routeName,
-      listener: this.#environment.policy.listener?.address ?? '',
-    }
-    if (!withFields) return summary
-    return { ...summary, referer: rawFieldValue(this.#rawHead, 'referer'), userAgent: rawFieldValue(this.#rawHead, 'user-agent') }
+    return this.facts.summarize(this.#client.socket.remote, withFields)
   }
 }
