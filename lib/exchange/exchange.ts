@@ -16,18 +16,15 @@ import type { ExchangeSummary } from '../observe/exchange-summary.ts'
 import { readClient, type ClientFacts } from '../policy/client.ts'
 import { editLocalHead, type HeadChanges, type HeadPolicy } from '../policy/head-policy.ts'
 import { encodeLocalResponse, prefersProblem, type LocalResponse } from '../policy/local-response.ts'
-import type { RetryPolicy } from '../policy/retry.ts'
 import type { Route } from '../policy/route.ts'
 import type { ConnectionUser, UpstreamConnection, UpstreamLoss } from '../upstream/connection.ts'
-import type { UpstreamGroup } from '../upstream/group.ts'
 import { Waiter } from '../upstream/pool.ts'
-import type { RetryReason } from '../upstream/retry-budget.ts'
-import type { Server } from '../upstream/server.ts'
 import { nobody, type AfterExchange, type ClientSide } from './client-side.ts'
 import type { ExchangeEnvironment } from './environment.ts'
 import { ExchangeFacts } from './facts.ts'
 import { forwardRequest, isIdempotent, readMaxForwards, readUpgrade, refuseLoop, withTarget } from './forward-request.ts'
 import { forwardFinal, forwardInterim, responseFraming, type ResponseFraming } from './forward-response.ts'
+import { ServerChoice } from './server-choice.ts'
 import { settle, type RequestHalf, type ResponseHalf } from './settle.ts'
 import { Tunnel } from './tunnel.ts'
 
@@ -64,7 +61,6 @@ function isLegalMove(from: ExchangeState, to: ExchangeState): boolean {
   }
 }
 
-const noTries: readonly Server[] = Object.freeze([])
 const noNominations: ReadonlySet<string> = new Set()
 const noRules: ReadonlySet<RuleId> = new Set()
 const noNames: readonly string[] = Object.freeze([])
@@ -76,17 +72,6 @@ function responseContext(toHead: boolean, offered: readonly string[]): ResponseC
   return { toHead, offered: offered.map((protocol) => protocol.toLowerCase()) }
 }
 
-/** The server says itself that it, or what is behind it, cannot serve: RFC 9110 sections 15.6.3 to 15.6.5. */
-function isGatewayFailure(status: number): boolean {
-  return status === 502 || status === 503 || status === 504
-}
-
-/** A pooled connection that ends between two requests is daily life, and a proxy that stops is nobody's fault but its own. */
-function isServersFault(connection: UpstreamConnection, code: ExchangeErrorCode): boolean {
-  if (code === 'ERR_EPROXY_UPSTREAM_CLOSED') return connection.uses === 1
-  return code !== 'ERR_EPROXY_DRAINED' && code !== 'ERR_EPROXY_INTERNAL'
-}
-
 export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #client: ClientSide = nobody
   readonly #environment: ExchangeEnvironment
@@ -94,7 +79,6 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   readonly facts: ExchangeFacts
   /** Of the listener until the head is known, then of the route: what it was when the exchange began, whatever is configured meanwhile. */
   #config: ProxyConfig
-  #group: UpstreamGroup | undefined
   /** `queue`, then `linger` or nothing. */
   readonly #deadline: Deadline = new Deadline(this)
   /** The exchange as a whole, when that is limited. */
@@ -125,20 +109,8 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #responseAdded = ''
 
   // The way to the upstream.
-  #server: Server | undefined
-  /** By which the group chooses, '' where it does not. */
-  #serverKey = ''
-  /** The server was picked after another one, or a connection, had failed. */
-  #isRetry = false
+  readonly #servers: ServerChoice = new ServerChoice()
   #upstream: UpstreamConnection | undefined
-  #tried = noTries
-  #retry: RetryPolicy | undefined
-  /** The one attempt after a pooled connection that was closed already has been made. */
-  #hasMetStale = false
-  /** The group's budget has admitted it, which holds for whatever it tries yet. */
-  #isAdmitted = false
-  /** Where the request goes next: the response that is coming in is thrown away. */
-  #next: Server | undefined
   /** Encoded and not yet given to a connection. */
   readonly #pending: (string | Buffer)[] = []
   #requestHead = ''
@@ -219,7 +191,6 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     const { wheel, policy } = this.#environment
     const { config } = policy
     this.#config = config
-    this.#group = undefined
     this.#to(ExchangeState.HEAD)
     this.#client = client
     this.facts.begin()
@@ -235,10 +206,6 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#requestEdits = null
     this.#responseEdits = null
     this.#responseAdded = ''
-    this.#tried = noTries
-    this.#serverKey = ''
-    this.#hasMetStale = false
-    this.#isAdmitted = false
     this.#hasInterim = false
     this.#requestHead = ''
     this.#requestTail = ''
@@ -292,19 +259,17 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       if (route.answer === undefined) return this.#fail('ERR_EPROXY_NO_ROUTE')
       return this.#answerWith(route.answer(head), false)
     }
-    this.#group = group
     this.#bodyBytesMax = route.requestBodyBytes
     if (this.#bodyBytesMax > 0 && head.contentLength > this.#bodyBytesMax) {
       this.#isTooLarge = true
       return
     }
-    this.#retry = route.retry
     const offered = readUpgrade(head)
     this.#requestHead = forwardRequest(head, config.via, group.name, offered, maxForwards, changes)
     if (rewrite !== null) this.#requestHead = withTarget(this.#requestHead, head.method, rewrite.apply(head))
     this.#context = responseContext(head.method === 'HEAD', offered)
     this.#canReplay = isIdempotent(head.method)
-    this.#serverKey = group.keyOf(head, this)
+    this.#servers.begin(group, route.retry, group.keyOf(head, this))
     // What may become another protocol has no copy: nobody could go on with it.
     if (route.mirror !== undefined && offered.length === 0 && route.mirror.group.mirror.takes(route.mirror.share)) {
       this.#mirror = route.mirror
@@ -432,10 +397,9 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   override onConnectionFailed(error: ProxyError): void {
-    this.#group!.onFailure(this.#server!)
-    const next = this.#retry!.onConnect ? this.#findAnother() : undefined
-    if (next === undefined) return this.#fail(error.code as ExchangeErrorCode)
-    this.#acquireFrom(next, false, 'connect')
+    this.#servers.onConnectFailed()
+    if (!this.#servers.findAfterConnectFailure()) return this.#fail(error.code as ExchangeErrorCode)
+    this.#acquireNext()
   }
 
   // From the upstream connection
@@ -448,11 +412,10 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       if (head.status === 100) this.#goOn()
       return
     }
-    if (isGatewayFailure(head.status)) this.#group!.onFailure(this.#server!)
-    if (this.#retry!.statuses !== undefined && this.#retry!.statuses.has(head.status) && this.#mayRepeat()) {
-      this.#next = this.#findAnother()
-      if (this.#next !== undefined) return
-    }
+    const servers = this.#servers
+    servers.onResponse(head.status)
+    // The response is thrown away, when there is somewhere else to ask.
+    if (servers.retriesStatus(head.status) && this.#mayRepeat() && servers.findAfterStatus()) return
     const config = this.#config
     // Answered without a 100, the client may send its body or not (RFC 9110 section 10.1.1): what it sends next could be either.
     const isBodyInDoubt = this.#awaitsContinue && this.#request === 'open'
@@ -487,7 +450,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       this.#persists = false
     const connection = this.#persists ? (this.facts.minorVersion === 0 ? 'keep-alive' : '') : 'close'
     const date = head.has(FieldKind.DATE) ? '' : this.#environment.httpDate()
-    const added = this.#responseAdded + this.#group!.cookieFor(this.#server!, this.#serverKey)
+    const added = this.#responseAdded + servers.cookie
     this.#responseHead += forwardFinal(head, this.#framing, connection, config.via, date, this.#responseEdits, added)
   }
 
@@ -506,13 +469,13 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
 
   onUpstreamTurnEnd(bytes: Buffer): void {
     const upstream = this.#upstream!
-    if (this.#next !== undefined) {
+    if (this.#servers.hasNext) {
       this.#upstream = undefined
       upstream.hold.free(HoldReason.SINK_FULL)
       // One that is over with this read leaves its connection in order; for the rest of another nobody waits.
-      if (this.#response === 'complete' && this.#request === 'complete') this.#server!.pool.release(upstream)
+      if (this.#response === 'complete' && this.#request === 'complete') this.#servers.server.pool.release(upstream)
       else upstream.terminate()
-      return this.#repeat(this.#next, false, 'status')
+      return this.#repeat()
     }
     const batch = this.#environment.responseBatch
     const data = batch.encode(
@@ -544,7 +507,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   onUpstreamLost({ code, fault, cause }: UpstreamLoss): void {
     const connection = this.#upstream!
     this.#upstream = undefined
-    if (isServersFault(connection, code)) this.#group!.onFailure(this.#server!)
+    this.#servers.onLost(connection, code)
     this.#environment.responseBatch.clear()
     this.#responseHead = ''
     if (fault !== undefined && code === 'ERR_EPROXY_RESPONSE_REFUSED') {
@@ -581,7 +544,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     switch (deadline.phase) {
       case 'queue':
         // A connection that is being made is waited for as long as its own deadlines allow.
-        if (this.#server!.pool.isConnectingForAll) return this.#environment.wheel.arm(deadline, 'queue', this.#config.timeouts.queue)
+        if (this.#servers.server.pool.isConnectingForAll) return this.#environment.wheel.arm(deadline, 'queue', this.#config.timeouts.queue)
         return this.#fail('ERR_EPROXY_QUEUE_TIMEOUT')
       case 'request':
         return this.#fail('ERR_EPROXY_REQUEST_TIMEOUT')
@@ -637,26 +600,19 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
 
   /** Asks the server whose turn it is. */
   #acquire(): void {
-    const server = this.#group!.pick(noTries, this.#serverKey, false)
-    if (server === undefined) return this.#fail(this.#group!.refusal)
-    this.#acquireFrom(server, false, undefined)
+    if (!this.#servers.findFirst()) return this.#fail(this.#servers.refusal)
+    this.#acquireNext()
   }
 
-  /** Takes a connection to that server, or waits for one. */
-  #acquireFrom(server: Server, fresh: boolean, reason: RetryReason | undefined): void {
+  /** Takes a connection to the next server, or waits for one. */
+  #acquireNext(): void {
     const { wheel } = this.#environment
-    this.#leaveServer()
-    this.#server = server
-    this.#isRetry = reason !== undefined
-    if (reason !== undefined) {
-      this.facts.retries++
-      this.#group!.retries.count(reason)
-    }
-    const { pool } = server
+    const server = this.#servers.moveOn()
+    if (this.#servers.isRetry) this.facts.retries++
     this.facts.upstreamName = server.name
     let connection: UpstreamConnection | undefined
     try {
-      connection = pool.acquire(this, fresh)
+      connection = server.pool.acquire(this, this.#servers.wantsFresh)
     } catch (error) {
       const { code } = error as ProxyError
       if (code !== 'ERR_EPROXY_QUEUE_FULL') throw error
@@ -669,12 +625,6 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     }
     if (this.#state !== ExchangeState.WAITING) this.#to(ExchangeState.WAITING)
     if (!this.#deadline.isArmed) wheel.arm(this.#deadline, 'queue', this.#config.timeouts.queue)
-  }
-
-  #leaveServer(): void {
-    if (this.#server === undefined) return
-    this.#group!.leave(this.#server, this.#isRetry)
-    this.#server = undefined
   }
 
   #attach(connection: UpstreamConnection): void {
@@ -704,7 +654,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   /** Keeps what is sent, as far as there is room, where it may have to be sent again: at least while the connection may turn out to be closed already. */
   #remember(data: string | Buffer): void {
     this.#replayBytes += data.length
-    this.#canReplay = (this.facts.reused || this.#retry!.keepsRequest) && this.#replayBytes <= this.#config.limits.replayBytes
+    this.#canReplay = (this.facts.reused || this.#servers.keepsRequest) && this.#replayBytes <= this.#config.limits.replayBytes
     if (!this.#canReplay) this.#forgetReplay()
     else if (this.#replayFirst === '') this.#replayFirst = data
     else this.#replayRest.push(data)
@@ -720,58 +670,16 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     return this.#canReplay && !this.#hasInterim
   }
 
-  /** Gives up the server of this attempt. Another one, when the route, the group and its budget have one left. */
-  #findAnother(): Server | undefined {
-    const { servers, share, minimum } = this.#retry!
-    const group = this.#group!
-    this.#tried = [...this.#tried, this.#server!]
-    if (this.#tried.length >= servers) return undefined
-    const next = group.pick(this.#tried, this.#serverKey, true)
-    if (next === undefined || this.#isAdmitted) return next
-    // It counts once among the active, and not yet among those that retry.
-    this.#isAdmitted = group.retries.admit(group.active - 1, group.retrying - (this.#isRetry ? 2 : 1), share, minimum)
-    if (this.#isAdmitted) return next
-    group.leave(next, true)
-    return undefined
-  }
-
   /** Sends the request again where that is safe, and there is somewhere to send it. */
   #repeatAfterLoss(connection: UpstreamConnection, code: ExchangeErrorCode): boolean {
-    if (this.#next !== undefined) {
-      // The response that was to be thrown away ended early: it need not be.
-      this.#repeat(this.#next, false, 'status')
-      return true
-    }
-    if (!this.#mayRepeat()) return false
-    if (code === 'ERR_EPROXY_UPSTREAM_CLOSED' && !this.#hasMetStale && connection.uses > 1) {
-      // RFC 9112 section 9.3.1: the server has closed a pooled connection at the same moment, which says nothing about the server.
-      this.#hasMetStale = true
-      const server = this.#group!.pick(this.#tried, this.#serverKey, true)
-      if (server === undefined) return false
-      this.#repeat(server, true, 'stale')
-      return true
-    }
-    const reason = this.#lossReason(code)
-    const next = reason === undefined ? undefined : this.#findAnother()
-    if (next === undefined) return false
-    this.#repeat(next, false, reason!)
+    const servers = this.#servers
+    // With a next one already, the response that was to be thrown away ended early: it need not be.
+    if (!servers.hasNext && !(this.#mayRepeat() && servers.findAfterLoss(connection, code))) return false
+    this.#repeat()
     return true
   }
 
-  #lossReason(code: ExchangeErrorCode): RetryReason | undefined {
-    switch (code) {
-      case 'ERR_EPROXY_UPSTREAM_CLOSED':
-      case 'ERR_EPROXY_RESPONSE_INCOMPLETE':
-        return this.#retry!.onClosed ? 'closed' : undefined
-      case 'ERR_EPROXY_RESPONSE_HEAD_TIMEOUT':
-        return this.#retry!.onTimeout ? 'timeout' : undefined
-      default:
-        return undefined
-    }
-  }
-
-  #repeat(server: Server, fresh: boolean, reason: RetryReason): void {
-    this.#next = undefined
+  #repeat(): void {
     this.#response = 'open'
     this.facts.rule = ''
     this.#environment.responseBatch.clear()
@@ -781,7 +689,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#to(ExchangeState.WAITING)
     this.#client.hold.free(HoldReason.SINK_FULL)
     if (this.#request === 'open') this.#client.hold.hold(HoldReason.NO_SINK)
-    this.#acquireFrom(server, fresh, reason)
+    this.#acquireNext()
   }
 
   #addToCopy(data: string | Buffer): void {
@@ -799,13 +707,13 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   #settle(): void {
-    if (!isGatewayFailure(this.facts.status)) this.#group!.onSuccess(this.#server!)
+    this.#servers.onResponseComplete(this.facts.status)
     const ends = settle(this.#request, this.#response, this.#persists)
     const upstream = this.#upstream!
     this.#upstream = undefined
     // It was held for this client; the next one has nothing to do with that.
     upstream.hold.free(HoldReason.SINK_FULL)
-    if (ends.upstream === 'release') this.#server!.pool.release(upstream)
+    if (ends.upstream === 'release') this.#servers.server.pool.release(upstream)
     else {
       upstream.answeredEarly()
       upstream.terminate()
@@ -834,7 +742,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
 
   #startTunnel(): void {
     this.#to(ExchangeState.TUNNEL)
-    this.#group!.onSuccess(this.#server!)
+    this.#servers.onResponseComplete(this.facts.status)
     this.#environment.wheel.disarm(this.#totalDeadline)
     const upstream = this.#upstream!
     const ahead = this.#client.becomeTunnel()
@@ -948,13 +856,11 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#environment.responseBatch.clear()
     if (this.#pending.length > 0) this.#pending.length = 0
     this.#forgetReplay()
-    if (this.#next !== undefined) this.#group!.leave(this.#next, true)
-    this.#next = undefined
     if (this.#copy !== undefined) {
       this.#copy = undefined
       this.#mirror!.group.mirror.drop('incomplete')
     }
-    this.#leaveServer()
+    this.#servers.leave()
     this.#environment.onExchangeEnd(this)
     const client = this.#client
     this.#client = nobody
