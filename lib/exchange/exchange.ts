@@ -16,7 +16,6 @@ import type { ExchangeSummary } from '../observe/exchange-summary.ts'
 import { readClient, type ClientFacts } from '../policy/client.ts'
 import { editLocalHead, type HeadChanges, type HeadPolicy } from '../policy/head-policy.ts'
 import { encodeLocalResponse, prefersProblem, type LocalResponse } from '../policy/local-response.ts'
-import type { Route } from '../policy/route.ts'
 import type { ConnectionUser, UpstreamConnection, UpstreamLoss } from '../upstream/connection.ts'
 import { Waiter } from '../upstream/pool.ts'
 import { nobody, type AfterExchange, type ClientSide } from './client-side.ts'
@@ -24,6 +23,8 @@ import type { ExchangeEnvironment } from './environment.ts'
 import { ExchangeFacts } from './facts.ts'
 import { forwardRequest, isIdempotent, readMaxForwards, readUpgrade, refuseLoop, withTarget } from './forward-request.ts'
 import { forwardFinal, forwardInterim, responseFraming, type ResponseFraming } from './forward-response.ts'
+import { OutgoingRequest } from './outgoing-request.ts'
+import { RequestCopy } from './request-copy.ts'
 import { ServerChoice } from './server-choice.ts'
 import { settle, type RequestHalf, type ResponseHalf } from './settle.ts'
 import { Tunnel } from './tunnel.ts'
@@ -89,14 +90,12 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #response: ResponseHalf = 'open'
 
   // Facts of the request.
-  #isChunked = false
   /** A server that reads a message to another end than we do has something left of it, or says something more. */
   #mayLeaveRest = false
   #persists = false
   /** The client has said that this is its last request. */
   #isLast = false
   #context = answerToOther
-  #nominated: ReadonlySet<string> = noNominations
   #awaitsContinue = false
   /** Of the body, 0 for no limit, and how many came. */
   #bodyBytesMax = 0
@@ -104,27 +103,15 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #isTooLarge = false
   #tolerated = noRules
   // What the route changes in heads.
-  #requestEdits: FieldEdits | null = null
   #responseEdits: FieldEdits | null = null
   #responseAdded = ''
 
   // The way to the upstream.
   readonly #servers: ServerChoice = new ServerChoice()
   #upstream: UpstreamConnection | undefined
-  /** Encoded and not yet given to a connection. */
-  readonly #pending: (string | Buffer)[] = []
-  #requestHead = ''
-  #requestTail = ''
-  /** What was sent, for a retry, while `#canReplay`: the first piece, which is mostly the only one, and the others. */
-  #replayFirst: string | Buffer = ''
-  readonly #replayRest: (string | Buffer)[] = []
-  #replayBytes = 0
-  #canReplay = false
+  readonly #outgoing: OutgoingRequest = new OutgoingRequest()
+  readonly #copy: RequestCopy = new RequestCopy()
   #discardedBytes = 0
-  /** What is sent, and where a copy of it goes: `#copy` is undefined when there is none. */
-  #mirror: Route['mirror']
-  #copy: (string | Buffer)[] | undefined
-  #copyBytes = 0
 
   // The way back.
   /** An interim response was relayed, or is about to be. */
@@ -159,10 +146,6 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     return this.#state
   }
 
-  get isActive(): boolean {
-    return this.#state !== ExchangeState.NONE
-  }
-
   override get client(): ClientSide {
     return this.#client
   }
@@ -171,10 +154,6 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   get clientAddress(): string {
     const { clientAddress } = this.facts
     return clientAddress === '' ? this.#client.socket.remoteAddress : clientAddress
-  }
-
-  get hasBegunResponse(): boolean {
-    return this.#responseBegun
   }
 
   /** The client waits for a 100 before it sends its body, and has got none. */
@@ -197,20 +176,14 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#request = 'open'
     this.#response = 'open'
     this.#awaitsContinue = false
-    this.#isChunked = false
     this.#persists = false
     this.#isLast = false
     this.#bodyBytesMax = 0
     this.#bodyBytes = 0
     this.#isTooLarge = false
-    this.#requestEdits = null
     this.#responseEdits = null
     this.#responseAdded = ''
     this.#hasInterim = false
-    this.#requestHead = ''
-    this.#requestTail = ''
-    this.#replayBytes = 0
-    this.#canReplay = false
     this.#discardedBytes = 0
     this.#responseBegun = false
     this.#responseHead = ''
@@ -229,7 +202,6 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     const { facts } = this
     this.#inClientTurn = true
     facts.noteHead(head)
-    this.#isChunked = head.bodyKind === BodyKind.CHUNKED
     const client = policy.readsClient ? readClient(head, this.#client.socket.remote, policy.config.forwarded, policy.trusted) : null
     if (client !== null && client.address !== client.peer) facts.clientAddress = client.address
     const route = policy.routeFor(head)
@@ -243,7 +215,6 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     // RFC 9112 section 9.3.
     this.#persists = !head.connection.close && (head.minorVersion === 1 || head.connection.keepAlive)
     this.#isLast = !this.#persists
-    this.#nominated = head.connection.nominated
     this.#awaitsContinue = head.expectsContinue
     const { access, limits, rewrite } = route
     if (access !== null && !access.admits(this.clientAddress)) return this.#fail('ERR_EPROXY_ACCESS_DENIED')
@@ -265,16 +236,20 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       return
     }
     const offered = readUpgrade(head)
-    this.#requestHead = forwardRequest(head, config.via, group.name, offered, maxForwards, changes)
-    if (rewrite !== null) this.#requestHead = withTarget(this.#requestHead, head.method, rewrite.apply(head))
+    const forwarded = forwardRequest(head, config.via, group.name, offered, maxForwards, changes)
+    this.#outgoing.begin(
+      rewrite === null ? forwarded : withTarget(forwarded, head.method, rewrite.apply(head)),
+      head.bodyKind === BodyKind.CHUNKED,
+      head.connection.nominated,
+      changes === null ? null : changes.edits,
+      isIdempotent(head.method),
+    )
     this.#context = responseContext(head.method === 'HEAD', offered)
-    this.#canReplay = isIdempotent(head.method)
     this.#servers.begin(group, route.retry, group.keyOf(head, this))
     // What may become another protocol has no copy: nobody could go on with it.
-    if (route.mirror !== undefined && offered.length === 0 && route.mirror.group.mirror.takes(route.mirror.share)) {
-      this.#mirror = route.mirror
-      this.#copy = []
-      this.#copyBytes = 0
+    if (route.mirror !== undefined && offered.length === 0) {
+      const { mirror } = route.mirror.group
+      if (mirror.takes(route.mirror.share)) this.#copy.begin(mirror)
     }
     this.#acquire()
   }
@@ -293,12 +268,12 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
 
   onRequestTrailers(trailers: TrailerSection): void {
     if (trailers.fault !== undefined) this.#judge(trailers.fault)
-    this.#requestTail = encodeTrailers(trailers, this.#nominated, this.#requestEdits)
+    this.#outgoing.addTrailers(trailers)
   }
 
   onRequestComplete(): void {
     this.#request = 'complete'
-    if (this.#isChunked && this.#requestTail === '') this.#requestTail = lastChunk
+    this.#outgoing.complete()
   }
 
   /** A read of the client has been worked through: what came of it is sent. `bytes` is still valid. */
@@ -310,21 +285,19 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     switch (this.#state) {
       case ExchangeState.RUNNING:
       case ExchangeState.WAITING: {
-        const tail = this.#request === 'complete' ? this.#requestTail : ''
+        const outgoing = this.#outgoing
+        const isComplete = this.#request === 'complete'
         // What waits for a connection, or may have to be sent again, is a copy.
-        const isKept = this.#upstream === undefined || this.#canReplay || this.#copy !== undefined
-        const place = isKept ? 'kept' : this.#client.socket.owns(bytes) ? 'here' : 'lent'
-        const data = batch.encode(this.#requestHead, bytes, this.#isChunked, tail, place)
-        this.#requestHead = ''
-        if (this.#request === 'complete') this.#requestTail = ''
+        const isKept = this.#upstream === undefined || outgoing.canRepeat || this.#copy.isWanted
+        const data = outgoing.encode(batch, bytes, isComplete, isKept ? 'kept' : this.#client.socket.owns(bytes) ? 'here' : 'lent')
         if (data.length === 0) return
         if (this.#upstream !== undefined) this.#send(data)
         else {
-          this.#pending.push(data)
+          outgoing.wait(data)
           // A client whose request is complete is read on: that is how its leaving is noticed.
-          if (this.#request === 'open') this.#client.hold.hold(HoldReason.NO_SINK)
+          if (!isComplete) this.#client.hold.hold(HoldReason.NO_SINK)
         }
-        if (this.#copy !== undefined) this.#addToCopy(data)
+        if (this.#copy.isWanted) this.#copy.add(data, isComplete, this.#config.limits.replayBytes, this.#context)
         return
       }
       case ExchangeState.DISCARDING:
@@ -391,8 +364,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   override onConnectionReady(connection: UpstreamConnection): void {
     this.#environment.wheel.disarm(this.#deadline)
     this.#attach(connection)
-    const pending = this.#pending.splice(0)
-    for (const data of pending) this.#send(data)
+    for (const data of this.#outgoing.takeWaiting()) this.#send(data)
     this.#client.hold.free(HoldReason.NO_SINK)
   }
 
@@ -421,8 +393,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     const isBodyInDoubt = this.#awaitsContinue && this.#request === 'open'
     this.#goOn()
     this.facts.noteResponse(head.status)
-    this.#canReplay = false
-    this.#forgetReplay()
+    this.#outgoing.stopKeeping()
     if (head.status === 101) {
       // RFC 9110 section 7.8: a server switches only after it has had the whole request.
       if (this.#request !== 'complete') throw new ParseError('H1-SWITCH-UNASKED', 0)
@@ -562,7 +533,6 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #changeHeads(heads: HeadPolicy, head: RequestHead, client: ClientFacts): HeadChanges {
     this.facts.id = heads.requestIdOf(head, client)
     const changes = heads.changesFor(head, client, heads.usesId ? this.facts.requestId() : '')
-    this.#requestEdits = changes.edits
     this.#responseEdits = changes.responseEdits
     this.#responseAdded = changes.responseAdded
     return changes
@@ -640,7 +610,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   #send(data: string | Buffer): void {
-    if (this.#canReplay) this.#remember(data)
+    if (this.#outgoing.canRepeat) this.#outgoing.keep(data, this.#keptBytesMax())
     const flushed = this.#upstream!.write(data)
     this.#environment.requestBatch.onWritten(flushed)
     if (!flushed) {
@@ -651,23 +621,14 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     if (this.#request === 'complete' || this.#awaitsContinue) this.#upstream!.awaitResponse()
   }
 
-  /** Keeps what is sent, as far as there is room, where it may have to be sent again: at least while the connection may turn out to be closed already. */
-  #remember(data: string | Buffer): void {
-    this.#replayBytes += data.length
-    this.#canReplay = (this.facts.reused || this.#servers.keepsRequest) && this.#replayBytes <= this.#config.limits.replayBytes
-    if (!this.#canReplay) this.#forgetReplay()
-    else if (this.#replayFirst === '') this.#replayFirst = data
-    else this.#replayRest.push(data)
+  /** What is sent is kept where it may have to be sent again: at least while the connection may turn out to be closed already. */
+  #keptBytesMax(): number {
+    return this.facts.reused || this.#servers.keepsRequest ? this.#config.limits.replayBytes : 0
   }
 
-  #forgetReplay(): void {
-    this.#replayFirst = ''
-    if (this.#replayRest.length > 0) this.#replayRest.length = 0
-  }
-
-  /** RFC 9110 section 9.2.2: an idempotent request, all of which is still at hand; and nobody has seen anything of an answer. */
+  /** It can be sent again, and nobody has seen anything of an answer. */
   #mayRepeat(): boolean {
-    return this.#canReplay && !this.#hasInterim
+    return this.#outgoing.canRepeat && !this.#hasInterim
   }
 
   /** Sends the request again where that is safe, and there is somewhere to send it. */
@@ -683,27 +644,11 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#response = 'open'
     this.facts.rule = ''
     this.#environment.responseBatch.clear()
-    this.#pending.push(this.#replayFirst, ...this.#replayRest)
-    this.#forgetReplay()
-    this.#replayBytes = 0
+    this.#outgoing.repeat()
     this.#to(ExchangeState.WAITING)
     this.#client.hold.free(HoldReason.SINK_FULL)
     if (this.#request === 'open') this.#client.hold.hold(HoldReason.NO_SINK)
     this.#acquireNext()
-  }
-
-  #addToCopy(data: string | Buffer): void {
-    const { mirror } = this.#mirror!.group
-    const copy = this.#copy!
-    this.#copyBytes += data.length
-    if (this.#copyBytes > this.#config.limits.replayBytes) {
-      this.#copy = undefined
-      return mirror.drop('too-large')
-    }
-    copy.push(data)
-    if (this.#request === 'open') return
-    this.#copy = undefined
-    mirror.send(copy, this.#context)
   }
 
   #settle(): void {
@@ -854,12 +799,8 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     wheel.remove(this.#totalDeadline)
     this.#environment.requestBatch.clear()
     this.#environment.responseBatch.clear()
-    if (this.#pending.length > 0) this.#pending.length = 0
-    this.#forgetReplay()
-    if (this.#copy !== undefined) {
-      this.#copy = undefined
-      this.#mirror!.group.mirror.drop('incomplete')
-    }
+    this.#outgoing.end()
+    this.#copy.end()
     this.#servers.leave()
     this.#environment.onExchangeEnd(this)
     const client = this.#client
