@@ -3,8 +3,8 @@
  * connections. LIFECYCLE.md draws it. The exchange owns neither socket: it borrows the client's connection for its own length, and
  * an upstream connection from a pool. An object serves one exchange after another, of whatever client.
  */
-import { BodyKind, encodeTrailers, FieldKind, lastChunk, ParseError } from '../../native-free-parser/index.ts'
-import type { FieldEdits, RequestHead, ResponseContext, ResponseHead, RuleId, TrailerSection } from '../../native-free-parser/index.ts'
+import { BodyKind, FieldKind, ParseError } from '../../native-free-parser/index.ts'
+import type { RequestHead, ResponseContext, ResponseHead, RuleId, TrailerSection } from '../../native-free-parser/index.ts'
 import { contradiction } from '../core/assert.ts'
 import { errorTable, type ExchangeErrorCode, type ProxyError } from '../core/errors.ts'
 import type { ProxyConfig } from '../core/options.ts'
@@ -14,16 +14,18 @@ import { HoldReason } from '../net/hold.ts'
 import type { Counters } from '../observe/counters.ts'
 import type { ExchangeSummary } from '../observe/exchange-summary.ts'
 import { readClient, type ClientFacts } from '../policy/client.ts'
-import { editLocalHead, type HeadChanges, type HeadPolicy } from '../policy/head-policy.ts'
-import { encodeLocalResponse, prefersProblem, type LocalResponse } from '../policy/local-response.ts'
+import type { HeadChanges, HeadPolicy } from '../policy/head-policy.ts'
+import type { LocalResponse } from '../policy/local-response.ts'
 import type { ConnectionUser, UpstreamConnection, UpstreamLoss } from '../upstream/connection.ts'
 import { Waiter } from '../upstream/pool.ts'
 import { nobody, type AfterExchange, type ClientSide } from './client-side.ts'
 import type { ExchangeEnvironment } from './environment.ts'
 import { ExchangeFacts } from './facts.ts'
 import { forwardRequest, isIdempotent, readMaxForwards, readUpgrade, refuseLoop, withTarget } from './forward-request.ts'
-import { forwardFinal, forwardInterim, responseFraming, type ResponseFraming } from './forward-response.ts'
+import { responseFraming } from './forward-response.ts'
+import { answerError, answerLast, answerLimited } from './local-answer.ts'
 import { OutgoingRequest } from './outgoing-request.ts'
+import { OutgoingResponse } from './outgoing-response.ts'
 import { RequestCopy } from './request-copy.ts'
 import { ServerChoice } from './server-choice.ts'
 import { settle, type RequestHalf, type ResponseHalf } from './settle.ts'
@@ -62,7 +64,6 @@ function isLegalMove(from: ExchangeState, to: ExchangeState): boolean {
   }
 }
 
-const noNominations: ReadonlySet<string> = new Set()
 const noRules: ReadonlySet<RuleId> = new Set()
 const noNames: readonly string[] = Object.freeze([])
 const answerToOther: ResponseContext = Object.freeze({ toHead: false, offered: noNames })
@@ -102,25 +103,16 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #bodyBytes = 0
   #isTooLarge = false
   #tolerated = noRules
-  // What the route changes in heads.
-  #responseEdits: FieldEdits | null = null
-  #responseAdded = ''
 
   // The way to the upstream.
   readonly #servers: ServerChoice = new ServerChoice()
   #upstream: UpstreamConnection | undefined
-  readonly #outgoing: OutgoingRequest = new OutgoingRequest()
+  readonly #requestOut: OutgoingRequest = new OutgoingRequest()
   readonly #copy: RequestCopy = new RequestCopy()
   #discardedBytes = 0
 
   // The way back.
-  /** An interim response was relayed, or is about to be. */
-  #hasInterim = false
-  /** The final head has been handed to the client's connection. */
-  #responseBegun = false
-  #responseHead = ''
-  #responseTail = ''
-  #framing: ResponseFraming = 'same'
+  readonly #responseOut: OutgoingResponse = new OutgoingResponse()
   /** Decided while the client's bytes are being worked through; given when that is done. */
   #answer: LocalResponse | undefined
   #answerCloses = false
@@ -181,14 +173,8 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#bodyBytesMax = 0
     this.#bodyBytes = 0
     this.#isTooLarge = false
-    this.#responseEdits = null
-    this.#responseAdded = ''
-    this.#hasInterim = false
     this.#discardedBytes = 0
-    this.#responseBegun = false
-    this.#responseHead = ''
-    this.#responseTail = ''
-    this.#framing = 'same'
+    this.#responseOut.begin()
     this.#answer = undefined
     this.#inClientTurn = true
     if (config.timeouts.request > 0) wheel.arm(this.#totalDeadline, 'request', config.timeouts.request)
@@ -220,11 +206,11 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     if (access !== null && !access.admits(this.clientAddress)) return this.#fail('ERR_EPROXY_ACCESS_DENIED')
     if (limits !== null) {
       if (!limits.take(this.clientAddress, head, wheel.clock.now())) return this.#answerLimited(limits)
-      this.#responseAdded += limits.fields
+      this.#responseOut.addFields(limits.fields)
     }
     refuseLoop(head, config.via)
     const maxForwards = this.#readMaxForwards(head)
-    if (maxForwards === 0) return this.#answerLast()
+    if (maxForwards === 0) return this.#answerWith(answerLast(head.method), false)
     const { group } = route
     if (group === undefined) {
       if (route.answer === undefined) return this.#fail('ERR_EPROXY_NO_ROUTE')
@@ -237,7 +223,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     }
     const offered = readUpgrade(head)
     const forwarded = forwardRequest(head, config.via, group.name, offered, maxForwards, changes)
-    this.#outgoing.begin(
+    this.#requestOut.begin(
       rewrite === null ? forwarded : withTarget(forwarded, head.method, rewrite.apply(head)),
       head.bodyKind === BodyKind.CHUNKED,
       head.connection.nominated,
@@ -268,12 +254,12 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
 
   onRequestTrailers(trailers: TrailerSection): void {
     if (trailers.fault !== undefined) this.#judge(trailers.fault)
-    this.#outgoing.addTrailers(trailers)
+    this.#requestOut.addTrailers(trailers)
   }
 
   onRequestComplete(): void {
     this.#request = 'complete'
-    this.#outgoing.complete()
+    this.#requestOut.complete()
   }
 
   /** A read of the client has been worked through: what came of it is sent. `bytes` is still valid. */
@@ -285,15 +271,15 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     switch (this.#state) {
       case ExchangeState.RUNNING:
       case ExchangeState.WAITING: {
-        const outgoing = this.#outgoing
+        const requestOut = this.#requestOut
         const isComplete = this.#request === 'complete'
         // What waits for a connection, or may have to be sent again, is a copy.
-        const isKept = this.#upstream === undefined || outgoing.canRepeat || this.#copy.isWanted
-        const data = outgoing.encode(batch, bytes, isComplete, isKept ? 'kept' : this.#client.socket.owns(bytes) ? 'here' : 'lent')
+        const isKept = this.#upstream === undefined || requestOut.canRepeat || this.#copy.isWanted
+        const data = requestOut.encode(batch, bytes, isComplete, isKept ? 'kept' : this.#client.socket.owns(bytes) ? 'here' : 'lent')
         if (data.length === 0) return
         if (this.#upstream !== undefined) this.#send(data)
         else {
-          outgoing.wait(data)
+          requestOut.wait(data)
           // A client whose request is complete is read on: that is how its leaving is noticed.
           if (!isComplete) this.#client.hold.hold(HoldReason.NO_SINK)
         }
@@ -333,7 +319,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   onClientGone(error: Error | undefined): void {
     if (this.#tunnel !== undefined) return this.#tunnel.onClientClose(error)
     if (this.#state === ExchangeState.NONE) return
-    this.facts.noteError('ERR_EPROXY_CLIENT_ABORTED', this.#responseBegun)
+    this.facts.noteError('ERR_EPROXY_CLIENT_ABORTED', this.#responseOut.hasBegun)
     this.facts.termination = 'C' + this.#phaseLetter()
     this.#dropUpstream()
     this.#end('reset')
@@ -364,7 +350,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   override onConnectionReady(connection: UpstreamConnection): void {
     this.#environment.wheel.disarm(this.#deadline)
     this.#attach(connection)
-    for (const data of this.#outgoing.takeWaiting()) this.#send(data)
+    for (const data of this.#requestOut.takeWaiting()) this.#send(data)
     this.#client.hold.free(HoldReason.NO_SINK)
   }
 
@@ -378,9 +364,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
 
   onResponseHead(head: ResponseHead): void {
     if (head.isInterim) {
-      this.#hasInterim = true
-      // RFC 9110 section 15.2: a 1.0 client knows no interim responses.
-      if (this.facts.minorVersion === 1) this.#responseHead += forwardInterim(head)
+      this.#responseOut.addInterim(head, this.facts.minorVersion)
       if (head.status === 100) this.#goOn()
       return
     }
@@ -393,26 +377,18 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     const isBodyInDoubt = this.#awaitsContinue && this.#request === 'open'
     this.#goOn()
     this.facts.noteResponse(head.status)
-    this.#outgoing.stopKeeping()
+    this.#requestOut.stopKeeping()
     if (head.status === 101) {
       // RFC 9110 section 7.8: a server switches only after it has had the whole request.
       if (this.#request !== 'complete') throw new ParseError('H1-SWITCH-UNASKED', 0)
       this.facts.isTunnel = true
-      this.#responseHead += forwardFinal(
-        head,
-        'same',
-        'Upgrade',
-        config.via,
-        this.#environment.httpDate(),
-        this.#responseEdits,
-        this.#responseAdded,
-      )
+      this.#responseOut.addFinal(head, 'same', 'Upgrade', config.via, this.#environment.httpDate(), '')
       return
     }
-    this.#framing = responseFraming(head.bodyKind, this.facts.minorVersion)
+    const framing = responseFraming(head.bodyKind, this.facts.minorVersion)
     // An error before the end of the request says that the rest is not wanted: do not make the client send it all.
     if (
-      this.#framing === 'close' ||
+      framing === 'close' ||
       this.#environment.isDraining ||
       this.#client.isRetired ||
       isBodyInDoubt ||
@@ -421,8 +397,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       this.#persists = false
     const connection = this.#persists ? (this.facts.minorVersion === 0 ? 'keep-alive' : '') : 'close'
     const date = head.has(FieldKind.DATE) ? '' : this.#environment.httpDate()
-    const added = this.#responseAdded + servers.cookie
-    this.#responseHead += forwardFinal(head, this.#framing, connection, config.via, date, this.#responseEdits, added)
+    this.#responseOut.addFinal(head, framing, connection, config.via, date, servers.cookie)
   }
 
   onResponseBody(_bytes: Uint8Array, start: number, end: number): void {
@@ -430,12 +405,12 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   onResponseTrailers(trailers: TrailerSection): void {
-    if (this.#framing === 'chunked') this.#responseTail = encodeTrailers(trailers, noNominations, this.#responseEdits)
+    this.#responseOut.addTrailers(trailers)
   }
 
   onResponseComplete(): void {
     this.#response = 'complete'
-    if (this.#framing === 'chunked' && this.#responseTail === '') this.#responseTail = lastChunk
+    this.#responseOut.complete()
   }
 
   onUpstreamTurnEnd(bytes: Buffer): void {
@@ -449,15 +424,9 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       return this.#repeat()
     }
     const batch = this.#environment.responseBatch
-    const data = batch.encode(
-      this.#responseHead,
-      bytes,
-      this.#framing === 'chunked',
-      this.#response === 'complete' ? this.#responseTail : '',
-      upstream.socket.owns(bytes) ? 'here' : 'lent',
-    )
-    this.#responseHead = ''
-    if (this.facts.status !== 0) this.#responseBegun = true
+    const place = upstream.socket.owns(bytes) ? 'here' : 'lent'
+    const data = this.#responseOut.encode(batch, bytes, this.#response === 'complete', place)
+    if (this.facts.status !== 0) this.#responseOut.hasBegun = true
     if (data.length > 0) {
       const flushed = this.#client.write(data)
       batch.onWritten(flushed)
@@ -480,7 +449,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#upstream = undefined
     this.#servers.onLost(connection, code)
     this.#environment.responseBatch.clear()
-    this.#responseHead = ''
+    this.#responseOut.dropUnwritten()
     if (fault !== undefined && code === 'ERR_EPROXY_RESPONSE_REFUSED') {
       this.facts.rule = fault.rule
       this.#environment.onRefusal({
@@ -533,8 +502,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #changeHeads(heads: HeadPolicy, head: RequestHead, client: ClientFacts): HeadChanges {
     this.facts.id = heads.requestIdOf(head, client)
     const changes = heads.changesFor(head, client, heads.usesId ? this.facts.requestId() : '')
-    this.#responseEdits = changes.responseEdits
-    this.#responseAdded = changes.responseAdded
+    this.#responseOut.changeFields(changes.responseEdits, changes.responseAdded)
     return changes
   }
 
@@ -610,7 +578,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   #send(data: string | Buffer): void {
-    if (this.#outgoing.canRepeat) this.#outgoing.keep(data, this.#keptBytesMax())
+    if (this.#requestOut.canRepeat) this.#requestOut.keep(data, this.#keptBytesMax())
     const flushed = this.#upstream!.write(data)
     this.#environment.requestBatch.onWritten(flushed)
     if (!flushed) {
@@ -628,7 +596,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
 
   /** It can be sent again, and nobody has seen anything of an answer. */
   #mayRepeat(): boolean {
-    return this.#outgoing.canRepeat && !this.#hasInterim
+    return this.#requestOut.canRepeat && !this.#responseOut.hasInterim
   }
 
   /** Sends the request again where that is safe, and there is somewhere to send it. */
@@ -644,7 +612,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#response = 'open'
     this.facts.rule = ''
     this.#environment.responseBatch.clear()
-    this.#outgoing.repeat()
+    this.#requestOut.repeat()
     this.#to(ExchangeState.WAITING)
     this.#client.hold.free(HoldReason.SINK_FULL)
     if (this.#request === 'open') this.#client.hold.hold(HoldReason.NO_SINK)
@@ -697,7 +665,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       onTunnelOver: (code, side) => {
         this.#tunnel = undefined
         this.#upstream = undefined
-        if (code !== undefined) this.facts.noteError(code, this.#responseBegun)
+        if (code !== undefined) this.facts.noteError(code, this.#responseOut.hasBegun)
         if (side === 'client') this.facts.termination = 'CD'
         this.#end(code === undefined ? 'close' : 'reset')
       },
@@ -709,42 +677,25 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   /** The exchange cannot go on: tells the client as well as it still can be told, and lets go of the upstream. */
   #fail(code: ExchangeErrorCode, ruleStatus?: number, details = ''): void {
     const row = errorTable[code]
-    this.facts.noteError(code, this.#responseBegun)
+    this.facts.noteError(code, this.#responseOut.hasBegun)
     this.#dropUpstream()
     if (this.#tunnel !== undefined) return this.#tunnel.terminate(code)
     if (this.#state === ExchangeState.DISCARDING) return this.#end('close')
     // What is half sent must not look whole: the connection is cut.
-    if (this.#responseBegun) return this.#end('reset')
+    if (this.#responseOut.hasBegun) return this.#end('reset')
     const status = ruleStatus ?? row.status
     // A client that never said anything gets no answer and no reset: it may be a probe, or a browser that connected ahead.
     if (status === 0) return this.#end(code === 'ERR_EPROXY_FIRST_BYTE_TIMEOUT' ? 'close' : 'reset')
-    const fields = status === 503 ? 'Retry-After: 1\r\n' : ''
-    this.#answerWith(
-      { status, error: row.proxyStatus, details: row.side === 'client' || this.facts.rule !== '' ? details || row.doc : row.doc, fields },
-      row.side === 'client' || code === 'ERR_EPROXY_INTERNAL',
-    )
+    // What went wrong with a server is the client's business as far as it is a rule that was broken.
+    const isTold = row.side === 'client' || this.facts.rule !== ''
+    this.#answerWith(answerError(code, status, isTold ? details : ''), row.side === 'client' || code === 'ERR_EPROXY_INTERNAL')
   }
 
   /** The client may go on with its connection: closing it would cost both sides more than the next refusal. */
   #answerLimited(limits: RequestLimits): void {
-    const { code, fields } = limits.describeRefusal()
-    const { status, proxyStatus, doc } = errorTable[code]
-    this.facts.noteError(code, this.#responseBegun)
-    this.#answerWith({ status, error: proxyStatus, details: doc, fields }, false)
-  }
-
-  /** RFC 9110 section 7.6.2: Max-Forwards has run out, this proxy is the final recipient. */
-  #answerLast(): void {
-    if (this.facts.method === 'OPTIONS') return this.#answerWith({ status: 204, error: '', details: '', fields: '' }, false)
-    this.#answerWith(
-      {
-        status: 405,
-        error: '',
-        details: 'TRACE is not answered by this proxy',
-        fields: 'Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n',
-      },
-      false,
-    )
+    const refusal = limits.describeRefusal()
+    this.facts.noteError(refusal.code, this.#responseOut.hasBegun)
+    this.#answerWith(answerLimited(refusal), false)
   }
 
   #answerWith(answer: LocalResponse, closes: boolean): void {
@@ -756,16 +707,9 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
 
   #giveAnswer(answer: LocalResponse): void {
     this.facts.status = answer.status
-    this.#responseBegun = true
     const closes =
       this.#answerCloses || !this.#persists || this.#request === 'open' || this.#client.isRetired || this.#environment.isDraining
-    // A 1.0 client takes a connection for closed that it is not told to keep.
-    const fields = !closes && this.facts.minorVersion === 0 ? answer.fields + 'Connection: keep-alive\r\n' : answer.fields
-    const asProblem = answer.status >= 400 && answer.content === undefined && prefersProblem(this.facts.rawHead)
-    const date = this.#environment.httpDate()
-    const text = encodeLocalResponse({ ...answer, fields }, date, closes, this.facts.method === 'HEAD', asProblem)
-    const isPlain = this.#responseEdits === null && this.#responseAdded === ''
-    this.#client.write(isPlain ? text : editLocalHead(text, this.#responseEdits, this.#responseAdded))
+    this.#client.write(this.#responseOut.encodeAnswer(answer, this.facts, closes, this.#environment.httpDate()))
     this.#end(closes ? 'close' : 'next')
   }
 
@@ -787,7 +731,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       case ExchangeState.TUNNEL:
         return 'T'
       default:
-        return this.#responseBegun || this.#request === 'open' ? 'D' : 'H'
+        return this.#responseOut.hasBegun || this.#request === 'open' ? 'D' : 'H'
     }
   }
 
@@ -799,7 +743,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     wheel.remove(this.#totalDeadline)
     this.#environment.requestBatch.clear()
     this.#environment.responseBatch.clear()
-    this.#outgoing.end()
+    this.#requestOut.end()
     this.#copy.end()
     this.#servers.leave()
     this.#environment.onExchangeEnd(this)
