@@ -4,7 +4,7 @@
  * an upstream connection from a pool. An object serves one exchange after another, of whatever client.
  */
 import { BodyKind, FieldKind, ParseError } from '../../native-free-parser/index.ts'
-import type { RequestHead, ResponseContext, ResponseHead, RuleId, TrailerSection } from '../../native-free-parser/index.ts'
+import type { RequestHead, ResponseHead, RuleId, TrailerSection } from '../../native-free-parser/index.ts'
 import { contradiction } from '../core/assert.ts'
 import { errorTable, type ExchangeErrorCode, type ProxyError } from '../core/errors.ts'
 import type { ProxyConfig } from '../core/options.ts'
@@ -22,7 +22,7 @@ import { nobody, type AfterExchange, type ClientSide } from './client-side.ts'
 import type { ExchangeEnvironment } from './environment.ts'
 import { ExchangeFacts } from './facts.ts'
 import { forwardRequest, isIdempotent, readMaxForwards, readUpgrade, refuseLoop, withTarget } from './forward-request.ts'
-import { responseFraming } from './forward-response.ts'
+import { answerToOther, responseContext, responseFraming } from './forward-response.ts'
 import { answerError, answerLast, answerLimited } from './local-answer.ts'
 import { OutgoingRequest } from './outgoing-request.ts'
 import { OutgoingResponse } from './outgoing-response.ts'
@@ -65,14 +65,6 @@ function isLegalMove(from: ExchangeState, to: ExchangeState): boolean {
 }
 
 const noRules: ReadonlySet<RuleId> = new Set()
-const noNames: readonly string[] = Object.freeze([])
-const answerToOther: ResponseContext = Object.freeze({ toHead: false, offered: noNames })
-const answerToHead: ResponseContext = Object.freeze({ toHead: true, offered: noNames })
-
-function responseContext(toHead: boolean, offered: readonly string[]): ResponseContext {
-  if (offered.length === 0) return toHead ? answerToHead : answerToOther
-  return { toHead, offered: offered.map((protocol) => protocol.toLowerCase()) }
-}
 
 export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #client: ClientSide = nobody
