@@ -14,7 +14,7 @@ import { HoldReason } from '../net/hold.ts'
 import type { Counters } from '../observe/counters.ts'
 import type { ExchangeSummary } from '../observe/exchange-summary.ts'
 import { readClient, type ClientFacts } from '../policy/client.ts'
-import type { HeadChanges, HeadPolicy } from '../policy/head-policy.ts'
+import { ClientMemo, type HeadChanges, type HeadPolicy } from '../policy/head-policy.ts'
 import type { LocalResponse } from '../policy/local-response.ts'
 import type { ConnectionUser, UpstreamConnection, UpstreamLoss } from '../upstream/connection.ts'
 import { Waiter } from '../upstream/pool.ts'
@@ -180,7 +180,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     const { facts } = this
     this.#inClientTurn = true
     facts.noteHead(head)
-    const client = policy.readsClient ? readClient(head, this.#client.socket.remote, policy.config.forwarded, policy.trusted) : null
+    const client = policy.readsClient ? readClient(head, this.#client.socket, policy.config.forwarded, policy.trusted) : null
     if (client !== null && client.address !== client.peer) facts.clientAddress = client.address
     const route = policy.routeFor(head)
     const { config, heads, tolerated } = route
@@ -493,7 +493,8 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   /** What the route asks for in both heads. Valid until the next request of anybody. */
   #changeHeads(heads: HeadPolicy, head: RequestHead, client: ClientFacts): HeadChanges {
     this.facts.id = heads.requestIdOf(head, client)
-    const changes = heads.changesFor(head, client, heads.usesId ? this.facts.requestId() : '')
+    this.#client.memo ??= new ClientMemo()
+    const changes = heads.changesFor(head, client, heads.usesId ? this.facts.requestId() : '', this.#client.memo)
     this.#responseOut.changeFields(changes.responseEdits, changes.responseAdded)
     return changes
   }
