@@ -8,19 +8,15 @@ import type { Buffer } from 'node:buffer'
 import type { ParserEngine } from '../native-free-parser/index.ts'
 import { resolveOptions, type ProxyConfig, type ProxyOptions } from '../lib/core/options.ts'
 import { TimerWheel } from '../lib/core/timers.ts'
-import { Spares } from '../lib/core/spares.ts'
 import { DownstreamConnection } from '../lib/downstream/connection.ts'
 import type { DownstreamEnvironment } from '../lib/downstream/environment.ts'
-import { makePlainPolicy, parserLimits, sparesMax } from '../lib/policy/policy.ts'
-import { BulkBuffers } from '../lib/net/bulk-buffers.ts'
-import { Exchange } from '../lib/exchange/exchange.ts'
-import { WriteBatch } from '../lib/exchange/write-batch.ts'
+import { makePlainPolicy } from '../lib/policy/policy.ts'
 import type { ByteSocket, SocketHandler } from '../lib/net/byte-socket.ts'
 import { Counters } from '../lib/observe/counters.ts'
 import type { ExchangeSummary } from '../lib/observe/exchange-summary.ts'
-import type { UpstreamEnvironment } from '../lib/upstream/environment.ts'
 import { plainServers, UpstreamGroup } from '../lib/upstream/group.ts'
 import { SharedReadBuffer, SimulatedSocket } from '../test/sim/simulated-socket.ts'
+import { surroundDownstream, surroundUpstream } from '../test/sim/surroundings.ts'
 import { VirtualClock } from '../test/sim/virtual-clock.ts'
 import { ReferenceFault, ReferenceReader, type ReferenceMessage } from '../test/support/reference-parser.ts'
 import type { SeededRandom } from '../test/support/seeded-random.ts'
@@ -169,7 +165,15 @@ export class EngineRun {
         throw error
       },
     })
-    this.#group = new UpstreamGroup(plainServers(this.#config.upstreams), this.#makeUpstreamEnvironment())
+    const upstream = surroundUpstream({
+      config: this.#config,
+      parserEngine: this.#engine,
+      wheel: this.#wheel,
+      counters: this.#counters,
+      random: () => this.#random.next(),
+      connect: (_address, handler) => this.#connect(handler),
+    })
+    this.#group = new UpstreamGroup(plainServers(this.#config.upstreams), upstream)
     this.clients = plan.clients.map((client, index) => this.#makeClient(client, index))
   }
 
@@ -182,7 +186,17 @@ export class EngineRun {
 
   /** Runs until both sides are closed. Throws what the engine throws. */
   run(): void {
-    const environment = this.#makeEnvironment()
+    const environment = surroundDownstream({
+      policy: makePlainPolicy(this.#config, this.#group, this.#engine),
+      wheel: this.#wheel,
+      counters: this.#counters,
+      onExchangeEnd: (exchange) => {
+        const summary = exchange.summarize()
+        this.clients.find(({ socket }) => socket.remote === summary.client)!.summaries.push(summary)
+      },
+      abandon: (client) => this.#group.abandon(client),
+      onConnectionClosed: ({ socket }) => void this.#closed.push(socket),
+    })
     this.#openNext = () => {
       const { socket } = this.clients[this.#openCount++]!
       socket.handler = this.#parts.makeConnection(socket, environment, (one) => this.#connect(one))
@@ -295,55 +309,6 @@ export class EngineRun {
       record.arrivals.push({ number, message, client, exchange, deliveredBytes: record.delivered.length, isDoubtful: false })
       this.#plan.onArrival?.(record)
     }
-  }
-
-  #makeUpstreamEnvironment(): UpstreamEnvironment {
-    return {
-      config: this.#config,
-      parserEngine: this.#engine,
-      responseLimits: parserLimits(this.#config.limits, 'response'),
-      wheel: this.#wheel,
-      counters: this.#counters,
-      resolver: {
-        lookupCached: (host) => [{ address: host, family: 4 }],
-        resolve: (host) => Promise.resolve([{ address: host, family: 4 }]),
-      },
-      random: () => this.#random.next(),
-      connect: (_address, handler) => this.#connect(handler),
-      onDesync: () => {},
-      onQuarantine: () => {},
-      onServer: () => {},
-      onBreaker: () => {},
-      onFault: (error) => {
-        throw error
-      },
-    }
-  }
-
-  #makeEnvironment(): DownstreamEnvironment {
-    const environment: DownstreamEnvironment = {
-      policy: makePlainPolicy(this.#config, this.#group, this.#engine),
-      wheel: this.#wheel,
-      counters: this.#counters,
-      exchanges: new Spares(() => new Exchange(environment), sparesMax),
-      // Small pieces are buffers here, too: bodies are short, and their ways through a buffer are to be gone.
-      requestBatch: new WriteBatch(new BulkBuffers(), 24),
-      responseBatch: new WriteBatch(new BulkBuffers(), 24),
-      instance: 'fuzz-',
-      isDraining: false,
-      closesIdle: false,
-      httpDate: () => 'Sun, 06 Nov 1994 08:49:37 GMT',
-      onExchangeEnd: (exchange) => {
-        const summary = exchange.summarize()
-        this.clients.find(({ socket }) => socket.remote === summary.client)!.summaries.push(summary)
-      },
-      onRefusal: () => {},
-      onSlowClient: () => {},
-      abandon: (client) => this.#group.abandon(client),
-      onConnectionClosed: ({ socket }) => void this.#closed.push(socket),
-      guard: (_connection, work) => work(),
-    }
-    return environment
   }
 }
 

@@ -7,14 +7,10 @@ import assert from 'node:assert/strict'
 import type { ParserEngine } from '../../native-free-parser/index.ts'
 import type { DesyncKind } from '../../lib/core/desync.ts'
 import { resolveOptions, type DesyncLimits, type ProxyConfig, type ReuseAfterBody } from '../../lib/core/options.ts'
-import { Spares } from '../../lib/core/spares.ts'
 import { TimerWheel } from '../../lib/core/timers.ts'
 import { DownstreamConnection } from '../../lib/downstream/connection.ts'
 import type { DownstreamEnvironment } from '../../lib/downstream/environment.ts'
-import { makePlainPolicy, parserLimits, sparesMax } from '../../lib/policy/policy.ts'
-import { Exchange } from '../../lib/exchange/exchange.ts'
-import { BulkBuffers } from '../../lib/net/bulk-buffers.ts'
-import { WriteBatch } from '../../lib/exchange/write-batch.ts'
+import { makePlainPolicy } from '../../lib/policy/policy.ts'
 import type { SocketHandler } from '../../lib/net/byte-socket.ts'
 import { Counters } from '../../lib/observe/counters.ts'
 import type { ExchangeSummary } from '../../lib/observe/exchange-summary.ts'
@@ -23,6 +19,7 @@ import { innocentRequest, LenientServer, smugglingRequest, type HostileRequest, 
 import { fieldOf, ReferenceReader } from '../support/reference-parser.ts'
 import { SeededRandom } from '../support/seeded-random.ts'
 import { SharedReadBuffer, SimulatedSocket } from './simulated-socket.ts'
+import { surroundDownstream, surroundUpstream } from './surroundings.ts'
 import { VirtualClock } from './virtual-clock.ts'
 
 export interface HostileOptions {
@@ -69,30 +66,29 @@ export class HostileRun {
     }
     this.#wheel = new TimerWheel(this.#clock, { onLag: () => {}, onFault })
     const buffer = new SharedReadBuffer(engine.readBuffer)
-    this.#upstreams = new UpstreamGroup(plainServers(this.#config.upstreams), {
+    const environment = surroundUpstream({
       config: this.#config,
       parserEngine: engine,
-      responseLimits: parserLimits(this.#config.limits, 'response'),
       wheel: this.#wheel,
       counters: this.#counters,
-      resolver: {
-        lookupCached: (host) => [{ address: host, family: 4 }],
-        resolve: (host) => Promise.resolve([{ address: host, family: 4 }]),
-      },
       random: () => random.next(),
       connect: (_address, handler) => this.#connect(buffer, handler),
       onDesync: (_connection, kind) => void this.kinds.add(kind),
-      onServer: () => {},
-      onBreaker: () => {},
       onQuarantine: (_server, isQuarantined) => {
         this.#isQuarantined = isQuarantined
         if (!isQuarantined) return
         this.quarantines++
         this.#quarantinedAt = this.#clock.wallNow()
       },
-      onFault,
     })
-    this.#environment = this.#makeEnvironment()
+    this.#upstreams = new UpstreamGroup(plainServers(this.#config.upstreams), environment)
+    this.#environment = surroundDownstream({
+      policy: makePlainPolicy(this.#config, this.#upstreams, engine),
+      wheel: this.#wheel,
+      counters: this.#counters,
+      onExchangeEnd: (exchange) => this.#judge(exchange.summarize()),
+      abandon: (client) => this.#upstreams.abandon(client),
+    })
     this.#clients = Array.from({ length: clientsCount }, (_, index) => {
       const open = (): SimulatedSocket => {
         const socket = new SimulatedSocket(`192.0.2.${index + 1}:1000`, 100_000, buffer, true)
@@ -162,27 +158,6 @@ export class HostileRun {
     this.#sockets.push(socket)
     this.#servers.push({ socket, out })
     return socket
-  }
-
-  #makeEnvironment(): DownstreamEnvironment {
-    return {
-      policy: makePlainPolicy(this.#config, this.#upstreams, this.#engine),
-      wheel: this.#wheel,
-      counters: this.#counters,
-      exchanges: new Spares(() => new Exchange(this.#environment), sparesMax),
-      requestBatch: new WriteBatch(new BulkBuffers(), 24),
-      responseBatch: new WriteBatch(new BulkBuffers(), 24),
-      instance: 'sim-',
-      isDraining: false,
-      closesIdle: false,
-      httpDate: () => 'Sun, 06 Nov 1994 08:49:37 GMT',
-      onExchangeEnd: (exchange) => this.#judge(exchange.summarize()),
-      onRefusal: () => {},
-      onSlowClient: () => {},
-      abandon: (client) => this.#upstreams.abandon(client),
-      onConnectionClosed: () => {},
-      guard: (_connection, work) => work(),
-    }
   }
 
   #judge({ reused, startedAt, id }: ExchangeSummary): void {

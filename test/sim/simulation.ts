@@ -8,14 +8,10 @@ import type { ParserEngine } from '../../native-free-parser/index.ts'
 import { ProxyError } from '../../lib/core/errors.ts'
 import { resolveOptions, type ProxyConfig } from '../../lib/core/options.ts'
 import { TimerWheel } from '../../lib/core/timers.ts'
-import { Spares } from '../../lib/core/spares.ts'
 import { DownstreamConnection } from '../../lib/downstream/connection.ts'
 import type { DownstreamEnvironment } from '../../lib/downstream/environment.ts'
-import { makePlainPolicy, parserLimits, sparesMax, type ListenerPolicy } from '../../lib/policy/policy.ts'
+import { makePlainPolicy, type ListenerPolicy } from '../../lib/policy/policy.ts'
 import { makeRetry } from '../../lib/policy/retry.ts'
-import { BulkBuffers } from '../../lib/net/bulk-buffers.ts'
-import { Exchange } from '../../lib/exchange/exchange.ts'
-import { WriteBatch } from '../../lib/exchange/write-batch.ts'
 import type { SocketHandler } from '../../lib/net/byte-socket.ts'
 import { Counters } from '../../lib/observe/counters.ts'
 import type { ExchangeSummary } from '../../lib/observe/exchange-summary.ts'
@@ -26,6 +22,7 @@ import { ClientActor } from './client-actor.ts'
 import { Ledger } from './ledger.ts'
 import { OriginActor } from './origin-actor.ts'
 import { SharedReadBuffer, SimulatedSocket } from './simulated-socket.ts'
+import { surroundDownstream, surroundUpstream } from './surroundings.ts'
 import { VirtualClock } from './virtual-clock.ts'
 import type { World } from './world.ts'
 
@@ -112,7 +109,14 @@ export class Simulation {
     // No draw of its own: what recorded inputs stand for is to stay as it is.
     const balancing = balancings[(world.clients + world.windowBytes) % balancings.length]!
     this.#upstreams = new UpstreamGroup(plainServers(this.#config.upstreams), this.#makeUpstreamEnvironment(), '', balancing)
-    this.#environment = this.#makeEnvironment()
+    this.#environment = surroundDownstream({
+      policy: this.#makePolicy(),
+      wheel: this.#wheel,
+      counters: this.#counters,
+      onExchangeEnd: (exchange) => void this.summaries.push(exchange.summarize()),
+      abandon: (client) => this.#upstreams.abandon(client),
+      onConnectionClosed: () => void this.#closed++,
+    })
   }
 
   /** Throws when something is not as it should be. */
@@ -325,10 +329,9 @@ export class Simulation {
 
   #makeUpstreamEnvironment(): UpstreamEnvironment {
     const { world } = this
-    return {
+    return surroundUpstream({
       config: this.#config,
       parserEngine: this.#engine,
-      responseLimits: parserLimits(this.#config.limits, 'response'),
       wheel: this.#wheel,
       counters: this.#counters,
       resolver: {
@@ -345,14 +348,7 @@ export class Simulation {
       },
       random: () => world.random.next(),
       connect: (address, handler) => this.#connect(address.kind === 'tcp' ? address.host : address.path, handler),
-      onDesync: () => {},
-      onQuarantine: () => {},
-      onServer: () => {},
-      onBreaker: () => {},
-      onFault: (error) => {
-        throw error
-      },
-    }
+    })
   }
 
   #connect(host: string, handler: SocketHandler): SimulatedSocket {
@@ -374,27 +370,5 @@ export class Simulation {
     if (retry === undefined) return plain
     const rule = makeRetry(retry)
     return { ...plain, routeFor: (head) => ({ ...plain.routeFor(head), retry: rule }) }
-  }
-
-  #makeEnvironment(): DownstreamEnvironment {
-    return {
-      policy: this.#makePolicy(),
-      wheel: this.#wheel,
-      counters: this.#counters,
-      exchanges: new Spares(() => new Exchange(this.#environment), sparesMax),
-      // Small pieces are buffers here, too: bodies are short, and their ways through a buffer are to be gone.
-      requestBatch: new WriteBatch(new BulkBuffers(), 24),
-      responseBatch: new WriteBatch(new BulkBuffers(), 24),
-      instance: 'sim-',
-      isDraining: false,
-      closesIdle: false,
-      httpDate: () => 'Sun, 06 Nov 1994 08:49:37 GMT',
-      onExchangeEnd: (exchange) => void this.summaries.push(exchange.summarize()),
-      onRefusal: () => {},
-      onSlowClient: () => {},
-      abandon: (client) => this.#upstreams.abandon(client),
-      onConnectionClosed: () => void this.#closed++,
-      guard: (_connection, work) => work(),
-    }
   }
 }

@@ -3,16 +3,12 @@
  * until the test moves it. It owns the sockets of both sides, and remembers what was written to them.
  */
 import type { ProxyOptions } from '../../lib/core/options.ts'
-import { Spares } from '../../lib/core/spares.ts'
 import { DownstreamConnection } from '../../lib/downstream/connection.ts'
-import type { DownstreamEnvironment } from '../../lib/downstream/environment.ts'
-import { makePlainPolicy, sparesMax } from '../../lib/policy/policy.ts'
-import { Exchange } from '../../lib/exchange/exchange.ts'
-import { WriteBatch } from '../../lib/exchange/write-batch.ts'
-import { BulkBuffers } from '../../lib/net/bulk-buffers.ts'
+import { makePlainPolicy } from '../../lib/policy/policy.ts'
 import type { ExchangeSummary } from '../../lib/observe/exchange-summary.ts'
 import { plainServers, UpstreamGroup } from '../../lib/upstream/group.ts'
 import { SharedReadBuffer, SimulatedSocket } from '../sim/simulated-socket.ts'
+import { surroundDownstream, type DownstreamSurroundings } from '../sim/surroundings.ts'
 import { UpstreamStage } from './upstream-stage.ts'
 
 const windowBytes = 1_000_000
@@ -24,9 +20,8 @@ export class ExchangeStage {
   /** Of all clients, in order. */
   readonly connections: DownstreamConnection[] = []
   readonly #clients: SimulatedSocket[] = []
-  readonly #environment: DownstreamEnvironment
+  readonly #environment: DownstreamSurroundings
   readonly #buffer: SharedReadBuffer
-  readonly #progress = { isDraining: false }
   /** All that was written to clients, and all that was written to servers. */
   toClients = ''
   toServers = ''
@@ -36,30 +31,14 @@ export class ExchangeStage {
     const { config, counters, parserEngine, wheel } = this.upstream.environment
     this.#buffer = new SharedReadBuffer(parserEngine.readBuffer)
     this.group = new UpstreamGroup(plainServers([{ kind: 'tcp', host: '10.0.0.1', port: 80 }]), this.upstream.environment)
-    const progress = this.#progress
-    const environment: DownstreamEnvironment = {
+    this.#environment = surroundDownstream({
       policy: makePlainPolicy(config, this.group, parserEngine),
       wheel,
       counters,
-      exchanges: new Spares(() => new Exchange(environment), sparesMax),
-      requestBatch: new WriteBatch(new BulkBuffers(), 24),
-      responseBatch: new WriteBatch(new BulkBuffers(), 24),
       instance: 'stage-',
-      get isDraining() {
-        return progress.isDraining
-      },
-      get closesIdle() {
-        return progress.isDraining
-      },
-      httpDate: () => 'Sun, 06 Nov 1994 08:49:37 GMT',
       onExchangeEnd: (exchange) => void this.summaries.push(exchange.summarize()),
-      onRefusal: () => {},
-      onSlowClient: () => {},
       abandon: (client) => this.group.abandon(client),
-      onConnectionClosed: () => {},
-      guard: (_connection, work) => work(),
-    }
-    this.#environment = environment
+    })
   }
 
   /** The last client that came. */
@@ -81,7 +60,8 @@ export class ExchangeStage {
   }
 
   drain(): void {
-    this.#progress.isDraining = true
+    this.#environment.isDraining = true
+    this.#environment.closesIdle = true
     for (const connection of this.connections) connection.closeIfIdle()
   }
 

@@ -3,7 +3,7 @@
  * the sockets it opened, in the order in which it opened them, and the names that are being resolved.
  */
 import assert from 'node:assert/strict'
-import { defaultResponseLimits, ParserEngine, type ResponseHead, type TrailerSection } from '../../native-free-parser/index.ts'
+import { ParserEngine, type ResponseHead, type TrailerSection } from '../../native-free-parser/index.ts'
 import type { DesyncKind } from '../../lib/core/desync.ts'
 import type { ProxyError } from '../../lib/core/errors.ts'
 import { parseUpstreamAddress, resolveOptions, type Address, type ProxyOptions } from '../../lib/core/options.ts'
@@ -15,6 +15,7 @@ import { Pool, Waiter } from '../../lib/upstream/pool.ts'
 import type { BreakerEvent, ServerEvent } from '../../lib/observe/server-event.ts'
 import type { ResolvedAddress } from '../../lib/upstream/resolver.ts'
 import { SharedReadBuffer, SimulatedSocket } from '../sim/simulated-socket.ts'
+import { surroundUpstream } from '../sim/surroundings.ts'
 import { VirtualClock } from '../sim/virtual-clock.ts'
 
 /** A name that is being resolved. */
@@ -59,10 +60,9 @@ export class UpstreamStage {
       throw error
     }
     this.wheel = new TimerWheel(this.clock, { onLag: () => {}, onFault: fail })
-    this.environment = {
+    this.environment = surroundUpstream({
       config: resolveOptions(options, 'stage'),
       parserEngine: engine,
-      responseLimits: defaultResponseLimits,
       wheel: this.wheel,
       counters: new Counters(),
       resolver: {
@@ -93,8 +93,7 @@ export class UpstreamStage {
       onQuarantine: (server, isQuarantined) => void this.quarantines.push(`${isQuarantined ? '+' : '-'}${server}`),
       onServer: (event) => void this.servers.push(event),
       onBreaker: (event) => void this.breakers.push(event),
-      onFault: fail,
-    }
+    })
   }
 
   pool(address = '10.0.0.1:80'): Pool {
