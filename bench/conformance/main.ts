@@ -9,10 +9,11 @@ import { fileURLToPath } from 'node:url'
 import { loadCases, type ConformanceCase } from '../../lib/conformance/case-format.ts'
 import { runSuite, type SuiteOutcome } from '../../lib/conformance/run-suite.ts'
 import { parseFlags, runCommand, runInPlace, UsageError, type RunPlace } from '../command.ts'
+import { freePort } from '../e2e/start.ts'
 import type { ProcessSet } from '../process-set.ts'
 import { renderGroups, renderSummary, replaceRegion, type PeerRow } from './markdown.ts'
 import { conformancePeers, type ConformancePeer } from './peer-table.ts'
-import { freePort, PeerProcess } from './peer-process.ts'
+import { PeerProcess } from './peer-process.ts'
 
 const usage = `Usage: npm run conformance:peers -- [--peers NAME,NAME] [--json FOLDER]
 

@@ -2,8 +2,6 @@
  * A proxy under the suite as a process: started when it listens, started again when it crashes, since the cases behind a crash are to be
  * judged on their own. The processes belong to the set that they are started in.
  */
-import { once } from 'node:events'
-import { createServer, type AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { listensOn } from '../process-figures.ts'
 import type { ProcessSet, StartedProcess } from '../process-set.ts'
@@ -60,14 +58,4 @@ export class PeerProcess {
     const started = await this.#spawn()
     void started.exit.then(() => this.#onExit())
   }
-}
-
-/** These servers cannot choose a port by themselves. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }

@@ -1,32 +1,20 @@
 /** `eproxy-raw conformance` and `eproxy-raw explain` as child processes: what goes where, exit codes, and what is left behind. */
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import net from 'node:net'
 import { test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { loadCases } from '../../lib/conformance/case-format.ts'
 import { NodeOrigin } from '../support/node-origin.ts'
-import { ProxyProgram } from '../support/proxy-program.ts'
+import { findFreePort } from '../support/program.ts'
+import { RunningCommand, RunningProxy } from '../support/running-command.ts'
 import { TemporaryFolder } from '../support/temporary-folder.ts'
 
-const mainPath = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url))
-
-interface Ended {
-  readonly code: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
-async function run(...args: string[]): Promise<Ended> {
-  const child = spawn(process.execPath, [mainPath, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
-  let stdout = ''
-  let stderr = ''
-  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
-  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
-  const [code] = (await once(child, 'close')) as [number | null]
-  return { code, stdout, stderr }
+/** However long it takes: a suite is no single step. */
+async function run(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const child = new RunningCommand(args)
+  const code = await child.exitCode
+  return { code, stdout: child.stdoutText, stderr: child.stderrText }
 }
 
 test('a fresh eproxy passes; the report ends in one line, exit code 0', async () => {
@@ -42,7 +30,7 @@ test('a fresh eproxy passes; the report ends in one line, exit code 0', async ()
 
 test('a proxy that fails is reported with bytes, expectation, section and reason, exit code 1', async () => {
   // A relay of bytes protects nobody.
-  const originPort = await freePort()
+  const originPort = await findFreePort()
   await using relay = await startRelay(originPort)
   const target = ['--target', `127.0.0.1:${relay.port}`, '--origin-port', String(originPort)]
   using folder = new TemporaryFolder()
@@ -71,7 +59,7 @@ test('JSON on standard output is alone there', async () => {
 })
 
 test('a server is judged from one side: the embedded origin passes, a server that refuses nothing fails', async () => {
-  await using proxy = await ProxyProgram.start([])
+  await using proxy = await RunningProxy.start(['--workers', '1'])
   const good = await run('conformance', '--server', `127.0.0.1:${proxy.port}`, 'basic', 'host', 'cl-te', 'res-extra')
   assert.match(good.stdout, / 0 failed, 8 not judged in /)
   assert.equal(good.code, 0)
@@ -97,7 +85,7 @@ test('a pattern that no case fits is a wrong argument, a subject that does not a
     stdout: '',
     stderr: 'eproxy-raw: no case fits hots; did you mean host?\n',
   })
-  const port = await freePort()
+  const port = await findFreePort()
   const { code, stderr } = await run('conformance', '--server', `127.0.0.1:${port}`, 'basic')
   assert.deepEqual([code, stderr], [1, `eproxy-raw: cannot talk to 127.0.0.1:${port}: ECONNREFUSED\n`])
 })
@@ -108,15 +96,6 @@ test('a rule is explained on standard output, an unknown one is a wrong argument
   assert.match(stdout, /^H1-CL-AND-TE {2}status 400, 502 for a response\n/)
   assert.equal((await run('explain', 'nonsense')).code, 2)
 })
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as net.AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 async function startRelay(originPort: number): Promise<AsyncDisposable & { readonly port: number }> {
   const sockets = new Set<net.Socket>()

@@ -10,7 +10,8 @@ import { ClientAgent } from '../support/client-agent.ts'
 import { open } from '../support/http-client.ts'
 import { NodeOrigin } from '../support/node-origin.ts'
 import { makePayload } from '../support/payload.ts'
-import { ProxyProgram } from '../support/proxy-program.ts'
+import { RunningProxy } from '../support/running-command.ts'
+import { socketFlags } from '../support/socket-access.ts'
 import { TemporaryFolder } from '../support/temporary-folder.ts'
 
 const mib = 1_048_576
@@ -23,12 +24,12 @@ describe('memory', { skip: process.platform === 'linux' ? false : 'resident memo
   for (const direction of ['upload', 'download'] as const satisfies readonly Direction[]) {
     test(`no more is needed for ${direction === 'upload' ? 'an upload' : 'a download'} of 256 MiB to a slow receiver than for 32 MiB`, async () => {
       await using origin = await TransferOrigin.listen()
-      await using proxy = await ProxyProgram.start(['--upstream', `127.0.0.1:${origin.port}`])
+      await using proxy = await RunningProxy.start(['--workers', '1', ...socketFlags, '--upstream', `127.0.0.1:${origin.port}`])
       // Rejects when a byte is lost or changed.
       const transfer = (bytes: number) => origin.transfer({ direction, proxyPort: proxy.port, stalls, bytes, deadlineMs: 60_000 })
       // Both are peaks: between two collections of garbage the figure swings by what was copied meanwhile.
-      const small = await peakBytesDuring(proxy.pid, () => transfer(32 * mib))
-      const large = await peakBytesDuring(proxy.pid, () => transfer(256 * mib))
+      const small = await peakBytesDuring(proxy.child.process.pid!, () => transfer(32 * mib))
+      const large = await peakBytesDuring(proxy.child.process.pid!, () => transfer(256 * mib))
       const grown = `from ${(small / mib).toFixed(1)} to ${(large / mib).toFixed(1)} MiB`
       assert.ok(small > 0 && large - small < growthBytesMax, grown)
     })
@@ -41,7 +42,15 @@ test('full sockets of many slow readers do not bring the proxy down', async () =
   await using origin = await NodeOrigin.start((_request, response) => response.writeHead(200, { 'content-length': body.length }).end(body))
   // A unix socket holds little: nearly every write finds it full, and its reader is at work at the same moment.
   const socketPath = folder.file('proxy.sock')
-  await using proxy = await ProxyProgram.start(['--listen', `unix:${socketPath}`, '--upstream', origin.address])
+  await using proxy = await RunningProxy.start([
+    '--workers',
+    '1',
+    ...socketFlags,
+    '--listen',
+    `unix:${socketPath}`,
+    '--upstream',
+    origin.address,
+  ])
   let left = 240
   const lane = async (): Promise<void> => {
     using client = new ClientAgent(1)
@@ -53,7 +62,8 @@ test('full sockets of many slow readers do not bring the proxy down', async () =
     }
   }
   await Promise.all([lane(), lane(), lane(), lane()])
-  assert.equal(proxy.isRunning, true)
+  const { exitCode, signalCode } = proxy.child.process
+  assert.deepEqual({ exitCode, signalCode }, { exitCode: null, signalCode: null })
 })
 
 /** The most resident memory of a process while `work` goes on. */

@@ -103,8 +103,8 @@ export class ServerProgram implements AsyncDisposable {
   }
 }
 
-/** These servers cannot choose a port by themselves. */
-async function findFreePort(): Promise<number> {
+/** For those who cannot choose a port by themselves, and for addresses where nobody listens. */
+export async function findFreePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo

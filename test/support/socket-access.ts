@@ -6,3 +6,6 @@ if (wanted !== undefined && wanted !== 'handles' && wanted !== 'streams')
   throw new Error(`EPROXY_SOCKETS is handles or streams, not ${wanted}`)
 
 export const socketAccess: Pick<ProxyOptions, 'socketAccess'> = wanted === undefined ? {} : { socketAccess: wanted }
+
+/** The same for a command. */
+export const socketFlags: readonly string[] = wanted === undefined ? [] : ['--socket-access', wanted]
