@@ -16,7 +16,7 @@ describe('what is printed', () => {
     const { code, stdout, stderr } = await runToEnd(['--help'])
     assert.equal(code, 0)
     assert.equal(stderr, '')
-    assert.match(stdout, /^eproxy-raw \[flags\]\n/)
+    assert.match(stdout, /^Usage: eproxy-raw \[flags\]\n/)
     assert.match(stdout, /--timeout-request-head .*\[default: 10s\]/)
   })
 
