@@ -8,8 +8,9 @@ import { endpointTable } from '../admin/endpoints.ts'
 import { metricTable } from '../admin/metric-table.ts'
 import { listKeys, type KeyRow } from '../config/keys.ts'
 import type { ExchangeSummary } from '../observe/exchange-summary.ts'
-import { formatJsonLine } from '../observe/line-format.ts'
-import { placeholderTable } from '../observe/line-template.ts'
+import { LineBytes } from '../observe/line-bytes.ts'
+import { formatJsonLine, type FormatLine } from '../observe/line-format.ts'
+import { compileTemplate, placeholderTable } from '../observe/line-template.ts'
 import { Redaction } from '../observe/redaction.ts'
 import { proxyFlags } from './flags.ts'
 import { showFlag } from './help-text.ts'
@@ -62,12 +63,18 @@ function renderFlags(): string {
 
 /** What it is in a template and, found by its value, in a line of JSON. */
 function renderAccessLog(): string {
-  const context = { worker: 97, redaction: new Redaction() }
-  const members = Object.entries(JSON.parse(formatJsonLine(summary, context)) as Record<string, unknown>)
+  const line = new LineBytes()
+  const lineOf = (format: FormatLine): string => {
+    line.clear()
+    format(line, summary, { worker: 97, redaction: new Redaction() })
+    return line.toString().trimEnd()
+  }
+  const members = Object.entries(JSON.parse(lineOf(formatJsonLine)) as Record<string, unknown>)
   return renderRows(
     ['Template', 'JSON', 'What'],
-    Object.entries(placeholderTable).map(([name, { doc, read }]) => {
-      const member = members.find(([key]) => key === name) ?? members.find(([, value]) => String(value) === read(summary, context))
+    Object.entries(placeholderTable).map(([name, { doc }]) => {
+      const text = lineOf(compileTemplate(`{${name}}`, 'plain').format)
+      const member = members.find(([key]) => key === name) ?? members.find(([, value]) => String(value) === text)
       return [`\`{${name}}\``, member === undefined ? '' : `\`${member[0]}\``, doc]
     }),
   )
