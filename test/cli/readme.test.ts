@@ -91,6 +91,30 @@ for (const prefix of ['eproxy-raw explain', 'eproxy-raw routes'])
     assert.equal(stdout.trimEnd(), output)
   })
 
+test('mistakes in a file are told as the README of the configuration shows', async () => {
+  const shown = [...readText('lib/config/README.md').matchAll(/^\$ eproxy-raw --config eproxy\.yaml --check\n([^]*?)^```$/gm)]
+  const mistaken = ['  requestHaed: 5s', '  connect: 10']
+  const right = ['  requestHead: 5s', '  connect: 10s']
+  assert.equal(shown.length, 2)
+  for (const [index, timeouts] of [mistaken, right].entries()) {
+    const lines = [
+      '---',
+      'timeouts:',
+      ...timeouts,
+      'upstreams:',
+      '  app: [127.0.0.1:1]',
+      'routes:',
+      '  - match: { path: /a/ }',
+      '    upstream: ap',
+    ]
+    using folder = new TemporaryFolder()
+    const file = path.join(folder.path, 'eproxy.yaml')
+    fs.writeFileSync(file, `${lines.join('\n')}\n`)
+    const { code, stdout, stderr } = await runToEnd(['--config', file, '--check'])
+    assert.deepEqual({ code, stdout, stderr: stderr.replaceAll(file, 'eproxy.yaml') }, { code: 2, stdout: '', stderr: shown[index]?.[1] })
+  }
+})
+
 test('the numbers of conformance cases are those of the suite', () => {
   const { output } = example('eproxy-raw conformance')
   const cases = listCases([]).trimEnd().split('\n')
