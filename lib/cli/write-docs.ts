@@ -73,7 +73,7 @@ function renderAccessLog(): string {
   return renderRows(
     ['Template', 'JSON', 'What'],
     Object.entries(placeholderTable).map(([name, { doc }]) => {
-      const text = lineOf(compileTemplate(`{${name}}`, 'plain').format)
+      const text = lineOf(compileTemplate(`{${name}}`, 'plain'))
       const member = members.find(([key]) => key === name) ?? members.find(([, value]) => String(value) === text)
       return [`\`{${name}}\``, member === undefined ? '' : `\`${member[0]}\``, doc]
     }),
