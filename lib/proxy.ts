@@ -110,7 +110,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     this.#groups = new UpstreamGroups(this.#resolver, this.#reporter, (config) => this.#makeUpstreamEnvironment(config))
     this.#date = new HttpDate(systemClock)
     this.#limiter = new RateLimiter(systemClock, {
-      onStoreState: (state, reason) => this.#reporter.onStoreState(state, reason),
+      onStoreState: (state, previous, reason) => this.#reporter.onStoreState(state, previous, reason),
       onFault: (error) => this.#reporter.onFault(error),
     })
     this.#read = {

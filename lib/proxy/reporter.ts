@@ -112,10 +112,13 @@ export class Reporter {
     this.#logger.info({ id, client, code, ...(untold > 0 && { untold }) }, 'slow client')
   }
 
-  onStoreState(state: StoreState, reason: string): void {
+  onStoreState(state: StoreState, previous: StoreState, reason: string): void {
     const { onError } = this.#config().service?.rateLimitStore ?? { onError: 'local' }
+    const fields = { state, reason, meanwhile: onError }
     if (state === 'ready') this.#logger.info({ state }, 'rate limits are shared')
-    else this.#logger.warn({ state, reason, meanwhile: onError }, 'the store of shared rate limits is not used')
+    else if (previous === 'ready' || previous === 'connecting') this.#logger.warn(fields, 'the store of shared rate limits is not used')
+    // Why it is not used may change all the time; that it is not has been said.
+    else this.#logger.debug(fields, 'the store of shared rate limits is still not used')
     if (this.#emitter.listenerCount('rateLimitStore') > 0) this.#tell(() => this.#emitter.emit('rateLimitStore', { state, reason }))
   }
 

@@ -11,6 +11,7 @@ import { SharedStore, type StoreState } from '../../lib/limit/shared-store.ts'
 import { until } from '../support/patience.ts'
 import { isMissing } from '../support/program.ts'
 import { RedisServer, type RedisServerOptions } from '../support/redis-server.ts'
+import { UnrulyRedis, type RedisManner } from '../support/unruly-redis.ts'
 import { VirtualClock } from '../sim/virtual-clock.ts'
 
 const skip = isMissing('redis-server')
@@ -36,13 +37,16 @@ class Member {
   constructor(t: TestContext, url: string, rate: Rate, options: Partial<RateLimitStoreOptions> = {}, clock: Clock = systemClock) {
     this.#clock = clock
     const settings: RateLimitStoreOptions = { url, deadlineMs: patientMs, onError: 'local', prefix: 'test:', ...options }
-    this.store = new SharedStore(settings, clock, {
-      onStoreState: (state, reason) => {
+    const events = {
+      onStoreState: (state: StoreState, previous: StoreState, reason: string): void => {
+        assert.equal(previous, this.states.at(-1) ?? 'connecting')
         this.states.push(state)
         this.reasons.push(reason)
       },
-      onFault: (error) => this.faults.push(error),
-    })
+      onFault: (error: unknown): void => void this.faults.push(error),
+    }
+    // No chance in it: reconnects come as early as they may.
+    this.store = new SharedStore(settings, clock, events, () => 0)
     const row: RateLimitOptions = { ...rate, key: { kind: 'client' }, ipv6Prefix: 64, shared: true }
     this.limit = new RateLimit('rule', row, this.store)
     t.after(() => {
@@ -303,4 +307,88 @@ test('what is at its address and is no Redis at all is not used', { skip }, asyn
   )
   assert.notEqual(member.store.stats.state, 'ready')
   assert.equal(member.takeAll(20), 10)
+})
+
+async function startUnruly(t: TestContext, manner: RedisManner): Promise<UnrulyRedis> {
+  const redis = await UnrulyRedis.start(manner)
+  t.after(() => redis[Symbol.asyncDispose]())
+  return redis
+}
+
+for (const manner of ['hang-up', 'nonsense'] as const) {
+  test(`a server that takes connections and then does this: ${manner}, is connected to later each time`, async (t) => {
+    const redis = await startUnruly(t, manner)
+    const member = new Member(t, redis.url, tenAnHour)
+    await until(
+      () => redis.connectedAt.length >= 6,
+      () => `connections: ${redis.connectedAt.length}, ${member.states.join()}`,
+    )
+    // 50, 100, 200, 400 and 800 ms; timers of the system may be a millisecond early.
+    const waitedMs = redis.connectedAt[5]! - redis.connectedAt[0]!
+    assert(waitedMs >= 1_550 - 5, `${waitedMs} ms`)
+    assert.equal(member.takeAll(20), 10)
+  })
+}
+
+test('a server that comes and goes is believed later each time, and at once after a time in which it stayed', async (t) => {
+  const clock = new VirtualClock()
+  const redis = await startUnruly(t, 'answer')
+  const member = new Member(t, redis.url, tenAnHour, {}, clock)
+  await member.ready()
+  const lose = async (connections: number): Promise<void> => {
+    redis.hangUp()
+    await member.state('gone')
+    await until(
+      () => redis.connectedAt.length === connections,
+      () => `${connections} connections, of which there were ${redis.connectedAt.length}`,
+    )
+    await until(
+      () => clock.scheduledCount === 1,
+      () => `a probe to be planned: ${clock.scheduledCount}`,
+    )
+  }
+  let connections = 1
+  for (const doubtMs of [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]) {
+    // A connection that lasted, so that the next one comes soon.
+    clock.advance(6_000)
+    await lose(++connections)
+    clock.advance(doubtMs - 1)
+    assert.equal(clock.scheduledCount, 1)
+    assert.equal(member.store.stats.state, 'gone')
+    clock.advance(1)
+    await member.ready()
+  }
+  clock.advance(60_000)
+  await member.settled()
+  await lose(++connections)
+  clock.advance(249)
+  assert.equal(clock.scheduledCount, 1)
+  clock.advance(1)
+  await member.ready()
+})
+
+test('a server that is in use and that nobody asks anything is asked now and then, so that its connection is not idle', async (t) => {
+  const clock = new VirtualClock()
+  const redis = await startUnruly(t, 'answer')
+  const member = new Member(t, redis.url, tenAnHour, {}, clock)
+  await member.ready()
+  redis.manner = 'refuse'
+  clock.advance(14_999)
+  assert.deepEqual(member.states, ['ready'])
+  clock.advance(1)
+  await member.state('failing')
+  assert.equal(member.reasons.at(-1), 'ERR no')
+})
+
+test('a server that may not be written to is left for the one that is at its address now', async (t) => {
+  const redis = await startUnruly(t, 'refuse')
+  redis.refusal = "READONLY You can't write against a read only replica."
+  const member = new Member(t, redis.url, tenAnHour)
+  await until(
+    () => redis.connectedAt.length >= 3,
+    () => `connections: ${redis.connectedAt.length}`,
+  )
+  assert.match(member.reasons[0] ?? '', /^READONLY/)
+  redis.manner = 'answer'
+  await member.ready()
 })
