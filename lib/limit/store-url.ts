@@ -1,4 +1,5 @@
 /** Where a store is and whom it is trusted by: its URL, read, and what is wrong with it and what belongs to it. Pure. */
+import { X509Certificate } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
 import type { RateLimitStoreOptions } from '../core/service-options.ts'
 
@@ -42,18 +43,27 @@ export function findStoreFault({ url, ca, certificate, key }: RateLimitStoreOpti
   }
   if ((certificate === undefined) !== (key === undefined))
     return { key: certificate === undefined ? 'key' : 'certificate', message: 'certificate and key belong together' }
-  if (ca !== undefined && !canLoad({ ca })) return { key: 'ca', message: 'expected certificates in PEM' }
+  if (ca !== undefined && !canRead(ca)) return { key: 'ca', message: 'expected certificates in PEM' }
   if (certificate !== undefined && !canLoad({ cert: certificate })) return { key: 'certificate', message: 'expected certificates in PEM' }
   if (key !== undefined && !canLoad({ key, cert: certificate }))
     return { key: 'key', message: 'expected the key of the certificate in PEM, without a passphrase' }
   return undefined
 }
 
-function canLoad(parts: { readonly ca?: string; readonly cert?: string | undefined; readonly key?: string }): boolean {
+function canLoad(parts: { readonly cert: string | undefined; readonly key?: string }): boolean {
   try {
     createSecureContext(parts)
-    // Of authorities it takes what it can read, and nothing is no error.
-    return parts.ca === undefined || parts.ca.includes('-----BEGIN CERTIFICATE-----')
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** A context takes of authorities what it can read, and nothing is no error to it. */
+function canRead(authorities: string): boolean {
+  const blocks = authorities.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? []
+  try {
+    return blocks.map((block) => new X509Certificate(block)).length > 0
   } catch {
     return false
   }

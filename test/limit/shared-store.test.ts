@@ -10,11 +10,14 @@ import { RateLimit } from '../../lib/limit/rate-limit.ts'
 import { SharedStore, type StoreState } from '../../lib/limit/shared-store.ts'
 import { until } from '../support/patience.ts'
 import { isMissing } from '../support/program.ts'
+import { makeCertificate, readCertificate, type CertificateFiles } from '../support/certificate.ts'
 import { RedisServer, type RedisServerOptions } from '../support/redis-server.ts'
+import { TemporaryFolder } from '../support/temporary-folder.ts'
 import { UnrulyRedis, type RedisManner } from '../support/unruly-redis.ts'
 import { VirtualClock } from '../sim/virtual-clock.ts'
 
 const skip = isMissing('redis-server')
+const skipSecure = isMissing('redis-server', 'openssl')
 /** So few that a test ends before the next one is due. */
 const tenAnHour = { requests: 10, perMs: 3_600_000, burst: 10 }
 const patientMs = 5_000
@@ -102,6 +105,7 @@ test('what one process lets through another one does not', { skip }, async (t) =
   // It has not heard of this key, and lets one through before it has; from then on it knows.
   assert(other.take())
   await other.settled()
+  assert.deepEqual(await server.admin.keys('test:rule:*'), ['test:rule:client:192.0.2.1'])
   assert.equal(other.takeAll(5), 0)
   assert.equal(other.limit.counts.limited.shared, 5)
   assert.equal(other.takeAll(3, 2), 3, 'another key is another account')
@@ -134,8 +138,6 @@ test('a key in much use is leased requests ahead, and all of them are charged', 
   assert.equal(member.store.stats.questionsTotal, before)
   assert.equal(member.takeAll(10), 10)
   assert.equal(member.store.stats.questionsTotal, before + 1)
-  const [key] = await server.admin.keys('test:*')
-  assert.equal(key, 'test:rule:client:192.0.2.1')
   await member.settled()
   // What is left of a lease that nobody used for a second is given up, and asked for again with the next request.
   clock.advance(1_001)
@@ -307,6 +309,119 @@ test('what is at its address and is no Redis at all is not used', { skip }, asyn
   )
   assert.notEqual(member.store.stats.state, 'ready')
   assert.equal(member.takeAll(20), 10)
+})
+
+test('a database that the server has not is not exchanged for another one', { skip }, async (t) => {
+  const server = await startServer(t)
+  const member = new Member(t, `${server.url}/99`, tenAnHour)
+  await until(
+    () => member.states.includes('failing'),
+    () => `it not to be used: ${member.states.join()}`,
+  )
+  assert.match(member.reasons[0] ?? '', /DB index is out of range/)
+  assert.equal(member.takeAll(20), 10)
+  await until(
+    () => member.store.stats.reconnectsTotal >= 2,
+    () => `it to be looked for again: ${JSON.stringify(member.store.stats)}`,
+  )
+  assert(!member.states.includes('ready'))
+  assert.deepEqual(await server.admin.keys('*'), [])
+})
+
+test('a user of the store needs no more rights than the script takes', { skip }, async (t) => {
+  const server = await startServer(t)
+  const { admin } = server
+  const rights = ['reset', 'on', '>secret', '~test:*', '+evalsha', '+eval', '+time', '+get', '+set']
+  await admin.call('ACL', 'SETUSER', 'limits', ...rights)
+  const member = new Member(t, `redis://limits:secret@127.0.0.1:${server.port}`, tenAnHour)
+  await member.ready()
+  assert.equal(member.takeAll(20), 10)
+  await member.settled()
+  assert.equal(member.store.stats.errorsTotal, 0)
+  // Keys of others are out of reach.
+  const other = new Member(t, `redis://limits:secret@127.0.0.1:${server.port}`, tenAnHour, { prefix: 'other:' })
+  await other.state('failing')
+  assert.match(other.reasons[0] ?? '', /^NOPERM/)
+})
+
+test('a server that became a replica is not used, and is again when it can be written to', { skip }, async (t) => {
+  const server = await startServer(t)
+  const member = new Member(t, server.url, tenAnHour)
+  await member.ready()
+  assert.equal(member.takeAll(4), 4)
+  await member.settled()
+  // Nobody is at port 1: it serves what it has, and takes nothing.
+  await server.admin.call('REPLICAOF', '127.0.0.1', '1')
+  assert(member.take())
+  await until(
+    () => member.states.includes('failing'),
+    () => `it not to be used: ${member.states.join()}`,
+  )
+  assert.match(member.reasons[1] ?? '', /^READONLY/)
+  assert.equal(member.takeAll(20), 5)
+  await server.admin.call('REPLICAOF', 'NO', 'ONE')
+  await member.ready()
+})
+
+/** A server with TLS, what shows and asks for certificates; undefined when this build of it cannot, which is told. */
+async function startSecure(
+  t: TestContext,
+  subject?: string,
+): Promise<{ server: RedisServer; folder: TemporaryFolder; tls: CertificateFiles } | undefined> {
+  const folder = new TemporaryFolder()
+  t.after(() => folder[Symbol.dispose]())
+  const tls = await makeCertificate(folder, 'server', subject)
+  try {
+    return { server: await startServer(t, { tls, password: 'secret' }), folder, tls }
+  } catch (error) {
+    if (!/Bad directive/.test(String(error))) throw error
+    t.skip('this redis-server is built without TLS')
+    return undefined
+  }
+}
+
+test('a server is spoken to over TLS when its authority is known, with a certificate of our own', { skip: skipSecure }, async (t) => {
+  const secure = await startSecure(t)
+  if (secure === undefined) return
+  const { server, tls } = secure
+  const { certificate, key } = readCertificate(tls)
+  const url = `rediss://default:secret@127.0.0.1:${server.port}/2`
+  const members = [0, 1].map(() => new Member(t, url, tenAnHour, { ca: certificate, certificate, key }))
+  await Promise.all(members.map((member) => member.ready()))
+  assert.equal(members[0]!.takeAll(20), 10)
+  await members[0]!.settled()
+  assert(members[1]!.take())
+  await members[1]!.settled()
+  assert.equal(members[1]!.take(), false)
+})
+
+test('a server is not trusted that another authority speaks for, or that has another name', { skip: skipSecure }, async (t) => {
+  const secure = await startSecure(t)
+  const other = await startSecure(t, 'DNS:elsewhere.example')
+  if (secure === undefined || other === undefined) return
+  const { server, folder, tls } = secure
+  const { certificate, key } = readCertificate(tls)
+  const { certificate: ca } = readCertificate(await makeCertificate(folder, 'stranger'))
+  const url = `rediss://default:secret@127.0.0.1:${server.port}`
+  const elsewhere = `rediss://default:secret@127.0.0.1:${other.server.port}`
+  for (const { member, reason } of [
+    { member: new Member(t, url, tenAnHour, { ca, certificate, key }), reason: /self.signed certificate/ },
+    // Nor is it by the authorities that the system knows.
+    { member: new Member(t, url, tenAnHour, { certificate, key }), reason: /self.signed certificate/ },
+    {
+      member: new Member(t, elsewhere, tenAnHour, { ...readCertificate(other.tls), ca: readCertificate(other.tls).certificate }),
+      reason: /does not match certificate's altnames/,
+    },
+    // It asks for a certificate and gets none: it hangs up, with a word for it or without.
+    { member: new Member(t, url, tenAnHour, { ca: certificate }), reason: /certificate|ended|ECONNRESET|EPIPE|closed/ },
+    { member: new Member(t, `redis://127.0.0.1:${server.port}`, tenAnHour), reason: /./ },
+  ]) {
+    await member.state('gone')
+    assert.match(member.reasons[0] ?? '', reason)
+    assert.doesNotMatch(member.reasons.join(' '), /secret/)
+    assert.equal(member.takeAll(20), 10)
+    assert(!member.states.includes('ready'))
+  }
 })
 
 async function startUnruly(t: TestContext, manner: RedisManner): Promise<UnrulyRedis> {
