@@ -22,6 +22,9 @@ const skipSecure = isMissing('redis-server', 'openssl')
 const tenAnHour = { requests: 10, perMs: 3_600_000, burst: 10 }
 const patientMs = 5_000
 
+/** Where the account of a key of a member with ten an hour is. */
+const keyOf = (key: number): string => `test:rule:10/3600000ms+10:client:192.0.2.${key}`
+
 interface Rate {
   readonly requests: number
   readonly perMs: number
@@ -105,7 +108,7 @@ test('what one process lets through another one does not', { skip }, async (t) =
   // It has not heard of this key, and lets one through before it has; from then on it knows.
   assert(other.take())
   await other.settled()
-  assert.deepEqual(await server.admin.keys('test:rule:*'), ['test:rule:client:192.0.2.1'])
+  assert.deepEqual(await server.admin.keys('test:rule:*'), [keyOf(1)])
   assert.equal(other.takeAll(5), 0)
   assert.equal(other.limit.counts.limited.shared, 5)
   assert.equal(other.takeAll(3, 2), 3, 'another key is another account')
@@ -234,10 +237,24 @@ test('junk at our keys is taken for nothing', { skip }, async (t) => {
   const member = new Member(t, server.url, tenAnHour)
   await member.ready()
   const { admin } = server
-  const junk = ['', 'junk', 'nan', 'inf', '-inf', '1e300', '-1e300', '\0\xff', 'x'.repeat(100_000), String(Date.now() * 1_000_000)]
-  for (const [i, text] of junk.entries()) await admin.set(`test:rule:client:192.0.2.${i}`, text)
-  await admin.lpush('test:rule:client:192.0.2.100', 'a', 'b')
-  await admin.hset('test:rule:client:192.0.2.101', 'a', 'b')
+  const junk = [
+    '',
+    'junk',
+    'nan',
+    'inf',
+    '-inf',
+    '1e300',
+    '-1e300',
+    '\0\xff',
+    'x'.repeat(100_000),
+    String(Date.now() * 1_000_000),
+    '99999999999999999999.0 1',
+    '1.0 99999999999999999999',
+    '1.5 2 3',
+  ]
+  for (const [i, text] of junk.entries()) await admin.set(keyOf(i), text)
+  await admin.lpush(keyOf(100), 'a', 'b')
+  await admin.hset(keyOf(101), 'a', 'b')
   for (const key of [...junk.keys(), 100, 101]) {
     assert(member.take(key))
     await member.settled()
@@ -246,6 +263,47 @@ test('junk at our keys is taken for nothing', { skip }, async (t) => {
   }
   assert.equal(member.store.stats.errorsTotal, 0)
   assert.equal(member.store.stats.state, 'ready')
+})
+
+test('when the clock of the server is set back accounts go with it, and nobody is refused for longer', { skip }, async (t) => {
+  const server = await startServer(t)
+  const member = new Member(t, server.url, tenAnHour)
+  await member.ready()
+  const { admin } = server
+  // What a server writes whose clock goes half a day before: four requests are on the account.
+  const aheadMs = 4 * 360_000
+  const [seconds = ''] = (await admin.call('TIME')) as string[]
+  const thenMicros = (Number(seconds) - 1_600_000_000 + 43_200) * 1_000_000
+  await admin.set(keyOf(1), `${thenMicros + aheadMs * 1_000}.000 ${thenMicros}`)
+  assert(member.take())
+  await member.settled()
+  assert.equal(member.takeAll(20), 5)
+  assert(member.limit.retryAfterMs <= 360_000, `${member.limit.retryAfterMs} ms`)
+})
+
+test('limits of one name with other numbers are counted apart', { skip }, async (t) => {
+  const server = await startServer(t)
+  const strict = new Member(t, server.url, tenAnHour)
+  const loose = new Member(t, server.url, { requests: 1_000, perMs: 86_400_000, burst: 1_000 })
+  await Promise.all([strict.ready(), loose.ready()])
+  assert.equal(loose.takeAll(500), 500)
+  await loose.settled()
+  assert.equal(strict.takeAll(20), 10)
+  await strict.settled()
+  assert.equal(loose.takeAll(600), 500)
+})
+
+test('a server that was emptied is believed', { skip }, async (t) => {
+  const server = await startServer(t)
+  const member = new Member(t, server.url, tenAnHour)
+  await member.ready()
+  assert.equal(member.takeAll(9), 9)
+  await member.settled()
+  await server.admin.flushall()
+  assert(member.take())
+  await member.settled()
+  assert.equal(member.takeAll(20), 9)
+  assert.deepEqual(member.states, ['ready'])
 })
 
 test('a server that answers with errors is not used until it does what is asked', { skip }, async (t) => {
