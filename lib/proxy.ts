@@ -110,7 +110,8 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     this.#groups = new UpstreamGroups(this.#resolver, this.#reporter, (config) => this.#makeUpstreamEnvironment(config))
     this.#date = new HttpDate(systemClock)
     this.#limiter = new RateLimiter(systemClock, {
-      onStoreState: (state, previous, reason) => this.#reporter.onStoreState(state, previous, reason),
+      onStoreState: (state, reason) => this.#reporter.onStoreState(state, reason),
+      onStoreUse: (isUsed, state, reason) => this.#reporter.onStoreUse(isUsed, state, reason),
       onFault: (error) => this.#reporter.onFault(error),
     })
     this.#read = {

@@ -28,8 +28,10 @@ export interface StoreQuestion {
 }
 
 export interface StoreEvents {
-  /** `reason` is empty for `ready`. Whether it is used changes with `ready` only; before its first answer it is `connecting`. */
-  onStoreState(state: StoreState, previous: StoreState, reason: string): void
+  /** `reason` is empty for `ready`. */
+  onStoreState(state: StoreState, reason: string): void
+  /** What is to be told of it: that it stops being used, once, and that it is used again, not before it stays when it came and went. */
+  onStoreUse(isUsed: boolean, state: StoreState, reason: string): void
   onFault(error: unknown): void
 }
 
@@ -46,11 +48,12 @@ export interface StoreStats {
 const openMax = 1_000
 /** How often a store that is not usable is asked whether it is again. */
 const probeMs = 250
-/** One that is used is asked so often at least: servers, and what stands before them, close connections on which nothing happens. */
+/**
+ * One that is used is asked so often at least: servers, and what stands before them, close connections on which nothing happens. One that was used
+ * for less comes and goes: it is believed later, twice as late each time.
+ */
 const heartbeatMs = 15_000
-/** One that was used for less is believed later, twice as late each time: it comes and goes. */
-const steadyMs = 60_000
-const doubtMaxMs = 30_000
+const doubtMaxMs = 5_000
 /** On a new connection the first answers may be late: the server reads the script, and this process starts. */
 const warmUpsMax = 3
 /** A connection on which something is waited for and nothing comes for so long is given up. */
@@ -93,6 +96,8 @@ export class SharedStore {
   #setbacks = 0
   #readyAt = 0
   #believedAt = 0
+  /** Whether it was last told to be used; at first nothing was. */
+  #toldUsed: boolean | undefined
 
   #questionsTotal = 0
   #answersTotal = 0
@@ -231,7 +236,10 @@ export class SharedStore {
         if (readReply(reply) === undefined) return this.#fail(noReply)
         if (this.#clock.now() - askedAt <= this.options.deadlineMs) {
           this.#warmUps = warmUpsMax
-          this.#to('ready', '')
+          if (this.#state === 'ready') this.#setbacks = 0
+          else this.#to('ready', '')
+          // Having been believed once too early is no coming and going.
+          if (this.#setbacks <= 1) this.#tellUse(true, '')
           this.#probeAfter(heartbeatMs)
         } else if (this.#warmUps-- > 0) this.#probe()
         else {
@@ -322,10 +330,17 @@ export class SharedStore {
     const now = this.#clock.now()
     if (state === 'ready') this.#readyAt = now
     else if (previous === 'ready') {
-      this.#setbacks = now - this.#readyAt < steadyMs ? this.#setbacks + 1 : 0
+      this.#setbacks = now - this.#readyAt < heartbeatMs ? this.#setbacks + 1 : 0
       this.#believedAt = now + Math.min(doubtMaxMs, probeMs * 2 ** this.#setbacks)
     }
-    this.#tell(() => this.#events.onStoreState(state, previous, reason))
+    this.#tell(() => this.#events.onStoreState(state, reason))
+    if (state !== 'ready') this.#tellUse(false, reason)
+  }
+
+  #tellUse(isUsed: boolean, reason: string): void {
+    if (this.#toldUsed === isUsed) return
+    this.#toldUsed = isUsed
+    this.#tell(() => this.#events.onStoreUse(isUsed, this.#state, reason))
   }
 
   /** Called from promises, where nobody catches. */

@@ -112,14 +112,15 @@ export class Reporter {
     this.#logger.info({ id, client, code, ...(untold > 0 && { untold }) }, 'slow client')
   }
 
-  onStoreState(state: StoreState, previous: StoreState, reason: string): void {
-    const { onError } = this.#config().service?.rateLimitStore ?? { onError: 'local' }
-    const fields = { state, reason, meanwhile: onError }
-    if (state === 'ready') this.#logger.info({ state }, 'rate limits are shared')
-    else if (previous === 'ready' || previous === 'connecting') this.#logger.warn(fields, 'the store of shared rate limits is not used')
-    // Why it is not used may change all the time; that it is not has been said.
-    else this.#logger.debug(fields, 'the store of shared rate limits is still not used')
+  onStoreState(state: StoreState, reason: string): void {
+    this.#logger.debug({ state, reason }, 'the store of shared rate limits')
     if (this.#emitter.listenerCount('rateLimitStore') > 0) this.#tell(() => this.#emitter.emit('rateLimitStore', { state, reason }))
+  }
+
+  onStoreUse(isUsed: boolean, state: StoreState, reason: string): void {
+    const { onError } = this.#config().service?.rateLimitStore ?? { onError: 'local' }
+    if (isUsed) this.#logger.info({ state }, 'rate limits are shared')
+    else this.#logger.warn({ state, reason, meanwhile: onError }, 'the store of shared rate limits is not used')
   }
 
   onDesync(connection: UpstreamConnection, kind: DesyncKind, bytes: number): void {
