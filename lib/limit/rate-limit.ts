@@ -159,11 +159,12 @@ export class RateLimit {
   /** Whether the store was paid for the request ahead. */
   #takeLeased(slot: number, nowMs: number): boolean {
     const { leases, leaseEnds } = this.#table
-    if (leases[slot]! === 0 || leaseEnds[slot]! <= nowMs) {
+    const leased = leases[slot]!
+    if (leased === 0 || leaseEnds[slot]! <= nowMs) {
       leases[slot] = 0
       return false
     }
-    this.#extra = --leases[slot]!
+    this.#extra = leases[slot] = leased - 1
     this.#taken = 'lease'
     this.#allowedShared++
     return true
