@@ -146,7 +146,8 @@ export class Server implements DeadlineOwner, PoolWatcher {
   }
 
   onSuccess(): void {
-    this.#detector?.onSuccess(this.#environment.wheel.clock.now())
+    // While it is out only what was begun before ends well, or what is tried because all are down.
+    if (!this.#isEjected) this.#detector?.onSuccess(this.#environment.wheel.clock.now())
   }
 
   /** Returns why it is to be ejected, '' when it is not. */
