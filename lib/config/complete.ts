@@ -17,6 +17,7 @@ import {
 import { suggest } from '../core/suggest.ts'
 import { findEditFault, findValueFault } from '../policy/field-edits.ts'
 import { edgeSecurityFields, findSecurityFault } from '../policy/security-fields.ts'
+import { findCookieFault } from '../upstream/sticky-cookie.ts'
 import { canonicalAddress, show } from './leaves.ts'
 import { defaultStickyCookie, type FileContent, type FileGroup, type FileListener, type FileRateLimit, type FileRoute } from './schema.ts'
 
@@ -322,7 +323,7 @@ function findGroupObjections({ upstreams, routes }: CompleteContent): Objection[
       })
     if (group.servers.some(({ backup }) => !backup) && group.servers.every(({ backup, weight }) => backup || weight === 0))
       found.push({ steps: ['upstreams', name, 'servers'], message: 'no server of this group gets requests: every weight is 0' })
-    found.push(...findUnusedOptions(group, ['upstreams', name]))
+    found.push(...findIdleOptions(group, ['upstreams', name]))
     if (group.health !== undefined && group.health.timeout > group.health.interval)
       found.push({
         steps: ['upstreams', name, 'health', 'timeout'],
@@ -335,11 +336,14 @@ function findGroupObjections({ upstreams, routes }: CompleteContent): Objection[
 }
 
 /** What somebody wrote in the belief that it does something. */
-function findUnusedOptions({ balance, hashOn, stickyCookie, health }: FileGroup, steps: readonly PropertyKey[]): Objection[] {
+function findIdleOptions({ balance, hashOn, stickyCookie, health }: FileGroup, steps: readonly PropertyKey[]): Objection[] {
   const found: Objection[] = []
   const unused = (key: string, message: string): void => void found.push({ steps: [...steps, ...key.split('.')], isKey: true, message })
   if (hashOn.kind !== 'client' && balance !== 'hash') unused('hashOn', `it is for balance: hash, and balance is ${balance}`)
-  if (stickyCookie !== defaultStickyCookie && balance !== 'sticky')
+  if (balance === 'sticky') {
+    const fault = findCookieFault(stickyCookie.name, { ...stickyCookie, maxAgeMs: stickyCookie.maxAge })
+    found.push(...objection([...steps, 'stickyCookie'], fault))
+  } else if (JSON.stringify(stickyCookie) !== JSON.stringify(defaultStickyCookie))
     unused('stickyCookie', `it is for balance: sticky, and balance is ${balance}`)
   if (health?.kind === 'tcp') {
     if (health.path !== '/') unused('health.path', noQuestion)

@@ -25,6 +25,7 @@ import { logFormats, logLevels } from '../observe/logger.ts'
 import { findActionFault } from '../policy/rule-actions.ts'
 import { edgeSecurityFields } from '../policy/security-fields.ts'
 import { NetworkSet } from '../route/networks.ts'
+import { plainCookie } from '../upstream/sticky-cookie.ts'
 import {
   checkedText,
   fieldValue,
@@ -323,8 +324,27 @@ const hashOn = z
   )
   .describe('what balance: hash looks at: client, { header: NAME } or { cookie: NAME }')
 
+const stickyCookieFields = z.strictObject({
+  name: token('the name', 'the name of a cookie').prefault('eproxy-server'),
+  path: checkedText('below which browsers send it', (text) => {
+    if (!/^\/[\x21-\x3a\x3c-\x7e]*$/.test(text)) throw new Error(`${show(text)} is not a path; it begins with / and has no space or ;`)
+  }).prefault(plainCookie.path),
+  domain: checkedText("host below which browsers send it; '' = only to the one that set it", (text) => {
+    if (!/^[A-Za-z0-9.-]*$/.test(text)) throw new Error(`${show(text)} is not a domain`)
+  }).prefault(plainCookie.domain),
+  maxAge: quantity('ms', { min: 0, max: 400 * day }, 'how long browsers keep it, 0 = until they are closed').prefault('0'),
+  secure: z.boolean().describe('only over TLS').prefault(plainCookie.secure),
+  httpOnly: z.boolean().describe('not for scripts').prefault(plainCookie.httpOnly),
+  sameSite: z.enum(['Strict', 'Lax', 'None']).describe('whether other sites make browsers send it').prefault(plainCookie.sameSite),
+})
 /** Of `stickyCookie`. */
-export const defaultStickyCookie = 'eproxy-server'
+export const defaultStickyCookie = stickyCookieFields.parse({})
+
+const stickyCookie = z
+  .union([stickyCookieFields, short(z.string(), stickyCookieFields, (cookie) => ({ name: cookie }))], {
+    error: 'expected the name of a cookie, or a section',
+  })
+  .describe('the cookie that balance: sticky sets: its name, or a section')
 
 const group = z.strictObject({
   servers,
@@ -333,7 +353,7 @@ const group = z.strictObject({
     .describe('how a server is chosen: round-robin, least-connections, power-of-two (the less busy of two), hash or sticky')
     .prefault('power-of-two'),
   hashOn: hashOn.prefault('client'),
-  stickyCookie: token('name of the cookie that balance: sticky sets', 'the name of a cookie').prefault(defaultStickyCookie),
+  stickyCookie: stickyCookie.prefault({}),
   slowStart: quantity(
     'ms',
     { min: 0, max: day },

@@ -246,6 +246,10 @@ test('every mistake is told with its line, its column and what was expected', ()
       'a.yaml:1:60: upstreams.app.stickyCookie: it is for balance: sticky, and balance is power-of-two',
     ],
     [
+      `upstreams: { app: { servers: [x:1], balance: sticky, stickyCookie: { sameSite: None } } }\n`,
+      'a.yaml:1:54: upstreams.app.stickyCookie: browsers take a cookie with SameSite=None only when it is Secure',
+    ],
+    [
       `upstreams: { app: { servers: [x:1], health: { kind: tcp, path: /up, body: ok } } }\n`,
       'a.yaml:1:58: upstreams.app.health.path: a check of kind tcp asks for nothing; it is for kind: http',
       'a.yaml:1:69: upstreams.app.health.body: a check of kind tcp asks for nothing; it is for kind: http',
