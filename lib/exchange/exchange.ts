@@ -16,7 +16,7 @@ import type { ExchangeSummary } from '../observe/exchange-summary.ts'
 import { rawFieldValue } from '../observe/raw-field.ts'
 import { readClient, type ClientFacts } from '../policy/client.ts'
 import { editLocalHead, type HeadChanges, type HeadPolicy } from '../policy/head-policy.ts'
-import { encodeLocalResponse, prefersProblem, type LocalResponse } from '../policy/local-response.ts'
+import { encodeLocalResponse, withContent, type LocalResponse } from '../policy/local-response.ts'
 import type { RetryPolicy } from '../policy/retry.ts'
 import type { Route } from '../policy/route.ts'
 import type { ConnectionUser, UpstreamConnection, UpstreamLoss } from '../upstream/connection.ts'
@@ -138,6 +138,8 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #requestEdits: FieldEdits | null = null
   #responseEdits: FieldEdits | null = null
   #responseAdded = ''
+  /** For an answer of our own; undefined until there is a route. */
+  #pages: Route['pages'] | undefined
 
   // The way to the upstream.
   #server: Server | undefined
@@ -272,6 +274,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#requestEdits = null
     this.#responseEdits = null
     this.#responseAdded = ''
+    this.#pages = undefined
     this.#tried = noTries
     this.#serverKey = ''
     this.#hasMetStale = false
@@ -325,6 +328,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#config = config
     this.#routeName = route.name
     this.#tolerated = tolerated
+    this.#pages = route.pages
     const changes = heads === null ? null : this.#changeHeads(heads, head, client!)
     for (let i = 0; i < head.faults.length; i++) this.#judge(head.faults[i]!)
     this.#mayLeaveRest = config.reuseAfterBody === 'same-client' && (head.bodyKind !== BodyKind.NONE || head.method === 'HEAD')
@@ -685,7 +689,8 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   #requestId(): string {
-    if (this.#id === '') this.#id = formatExchangeId(this.#environment.instance, this.exchangeNumber)
+    if (this.#id === '')
+      this.#id = this.#environment.policy.fallback.heads?.makeId() || formatExchangeId(this.#environment.instance, this.exchangeNumber)
     return this.#id
   }
 
@@ -964,12 +969,23 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
       this.#answerCloses || !this.#persists || this.#request === 'open' || this.#client.isRetired || this.#environment.isDraining
     // A 1.0 client takes a connection for closed that it is not told to keep.
     const fields = !closes && this.#minorVersion === 0 ? answer.fields + 'Connection: keep-alive\r\n' : answer.fields
-    const asProblem = answer.status >= 400 && answer.content === undefined && prefersProblem(this.#rawHead)
-    const date = this.#environment.httpDate()
-    const text = encodeLocalResponse({ ...answer, fields }, date, closes, this.#method === 'HEAD', asProblem)
+    const pages = this.#pages === undefined ? this.#answerUnread() : this.#pages
+    const full = withContent({ ...answer, fields }, this.#rawHead, pages, pages === null ? '' : this.#requestId())
+    const text = encodeLocalResponse(full, this.#environment.httpDate(), closes, this.#method === 'HEAD')
     const isPlain = this.#responseEdits === null && this.#responseAdded === ''
     this.#client.write(isPlain ? text : editLocalHead(text, this.#responseEdits, this.#responseAdded))
     this.#end(closes ? 'close' : 'next')
+  }
+
+  /** No route is known, and mostly no head: the answer is as the listener has it. */
+  #answerUnread(): Route['pages'] {
+    const { heads, pages } = this.#environment.policy.fallback
+    if (heads === null) return pages
+    const { remote, remoteAddress } = this.#client.socket
+    const changes = heads.changesWithoutHead(remoteAddress, remote, this.#requestId())
+    this.#responseEdits = changes.responseEdits
+    this.#responseAdded = changes.responseAdded
+    return pages
   }
 
   #dropUpstream(): void {

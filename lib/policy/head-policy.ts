@@ -189,7 +189,24 @@ export class HeadPolicy {
     return changes
   }
 
-  #fillFacts({ address, remote, host, scheme }: ClientFacts, id: string): void {
+  /** The id for a request of which no head is known, '' where the exchange's own will do. */
+  makeId(): string {
+    return this.#idName === '' ? '' : random.take(32)
+  }
+
+  /**
+   * What becomes of the response to a request of which no head is known: the client is its peer, and TLS is nobody's word. The result is valid
+   * until the next call.
+   */
+  changesWithoutHead(address: string, remote: string, id: string): Pick<HeadChanges, 'responseEdits' | 'responseAdded'> {
+    this.#fillFacts({ address, remote: remote.includes(':') ? remote : '', host: '', scheme: 'http' }, id)
+    const added = fillTemplate(this.#responseAdded, facts)
+    changes.responseAdded = this.#returnsId ? added + this.#idField + ': ' + id + '\r\n' : added
+    changes.responseEdits = this.#responseEdits
+    return changes
+  }
+
+  #fillFacts({ address, remote, host, scheme }: Pick<ClientFacts, 'address' | 'remote' | 'host' | 'scheme'>, id: string): void {
     facts.client_ip = address
     facts.client_port = remote.substring(remote.lastIndexOf(':') + 1)
     facts.host = host
