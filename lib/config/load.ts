@@ -181,15 +181,15 @@ function readPage({ file, text, contentType }: FilePage, path: string | undefine
   if ((file === undefined) === (text === undefined))
     return { content: none, fault: file === undefined ? 'expected file or text: the page is empty' : 'file and text exclude each other' }
   const type = contentType ?? typesOfPages.get(file === undefined ? (isJson ? '.json' : '.html') : extname(file).toLowerCase())
-  if (type === undefined) return { content: none, fault: `${show(file)} does not tell what it is; write contentType`, step: 'file' }
-  const typeFault = findPageTypeFault(type)
+  const typeFault = type === undefined ? '' : findPageTypeFault(type)
   if (typeFault !== '') return { content: none, fault: typeFault, step: 'contentType' }
-  if (file === undefined) return { content: { contentType: type, body: text! }, fault: findPageSizeFault(Buffer.byteLength(text!)) }
+  if (file === undefined) return { content: { contentType: type!, body: text! }, fault: findPageSizeFault(Buffer.byteLength(text!)) }
   const whole = resolve(path === undefined ? '.' : dirname(path), file)
   const fault = (message: string): PageRead => ({ content: none, fault: `${whole}: ${message}`, step: 'file' })
   try {
     const status = fs.statSync(whole)
     if (!status.isFile()) return fault(status.isDirectory() ? 'it is a folder' : 'it is not a file')
+    if (type === undefined) return fault(`its name does not end in one of ${[...typesOfPages.keys()].join(', ')}; write contentType`)
     const sizeFault = findPageSizeFault(status.size)
     if (sizeFault !== '') return fault(sizeFault)
     const body = new TextDecoder('utf-8', { fatal: true }).decode(fs.readFileSync(whole))

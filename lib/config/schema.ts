@@ -193,7 +193,7 @@ const errorPage = z.strictObject({
   ...pageContent,
   json: z
     .union([jsonPage, short(z.string(), jsonPage, (file) => ({ file }))], { error: 'expected a path, or a section with file or text' })
-    .describe('for clients whose Accept puts JSON first: a path, or a section; a problem in JSON (RFC 9457) by default')
+    .describe('for clients whose Accept puts JSON first: a path, or a section; a problem (RFC 9457) by default')
     .exactOptional(),
 })
 const errorPages = z
@@ -204,9 +204,7 @@ const errorPages = z
     }),
     z.union([errorPage, short(z.string(), errorPage, (file) => ({ file }))], { error: 'expected a path, or a section with file or text' }),
   )
-  .describe(
-    'pages for errors that the proxy itself answers with, by status or class (404, 5xx): paths, or sections; not for those of servers',
-  )
+  .describe('pages for errors of the proxy itself, not those of servers, by status or class (404, 5xx): paths, or sections')
 
 const listener = z.strictObject({
   address: listenAddress('host:port, [v6]:port, :port or unix:path'),
@@ -452,6 +450,7 @@ const redirectFields = z.strictObject({
   location: checkedText('where to; may hold {host}, {path} and {query}', (text) => {
     const unknown = /\{(?!(?:host|path|query)\})[^}]*\}?/.exec(text)?.[0]
     if (unknown !== undefined) throw new Error(`${show(unknown)} stands for nothing; there are {host}, {path} and {query}`)
+    if (text.includes('?{query}')) throw new Error('{query} has its ? already: write {path}{query}')
     if (!/^[\x21-\x7e]+$/.test(text))
       throw new Error(`${show(text)} is not a location: no spaces, and everything beyond ASCII is percent-encoded`)
   }),

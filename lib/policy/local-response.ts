@@ -85,9 +85,11 @@ export function toOctets(text: string): string {
 export function prefersJson(rawHead: string): boolean {
   let json = 0
   let text = 0
+  let left = rangesMax
   for (const [, value = ''] of rawHead.matchAll(/\r\naccept:([^\r]*)/gi)) {
-    for (const element of value.split(',')) {
-      const [range = '', ...parameters] = element.split(';')
+    for (const element of value.split(',', left)) {
+      left--
+      const [range = '', ...parameters] = element.split(';', parametersMax)
       const type = range.trim().toLowerCase()
       const weight = readWeight(parameters)
       if (jsonPattern.test(type)) json = Math.max(json, weight > text ? weight : 0)
@@ -97,6 +99,10 @@ export function prefersJson(rawHead: string): boolean {
   }
   return json > text
 }
+
+/** What stands behind so many is not looked at: no answer is to cost more than the rest of its exchange. */
+const rangesMax = 32
+const parametersMax = 8
 
 /** Who asks for some vocabulary in JSON reads a problem sooner than a page. */
 const jsonPattern = /^application\/(?:json|\*|[!#$&^_.+0-9a-z-]+\+json)$/
