@@ -16,7 +16,7 @@ export function turnAway(socket: ByteSocket, code: TooManyConnections, { listene
     const id = heads?.makeId() ?? ''
     const answer = withContent({ status, error: proxyStatus, details, fields: 'Retry-After: 1\r\n' }, '', pages, id)
     const text = encodeLocalResponse(answer, date, true, false)
-    const changes = heads?.changesWithoutHead(socket.remoteAddress, socket.remote, id)
+    const changes = heads?.changesWithoutHead(socket, id)
     socket.write(changes === undefined ? text : editLocalHead(text, changes.responseEdits, changes.responseAdded))
   }
   socket.destroy()
