@@ -30,7 +30,7 @@ export interface LocalContent {
 export function withContent(answer: LocalResponse, rawHead: string, pages: ErrorPages | null, requestId: string): LocalResponse {
   const { status, details, fields, content } = answer
   if (content !== undefined) return answer
-  const reason = STATUS_CODES[status] ?? ''
+  const reason = reasonOf(status)
   if (status < 400) return { ...answer, content: describeAsText(status, reason, details) }
   const page = pages?.find(status)
   const wantsJson = prefersJson(rawHead)
@@ -59,8 +59,15 @@ export function encodeLocalResponse(
   const { type = '', octets = '' } = content ?? {}
   const hasNoContent = status === 204 || status === 304
   const length = hasNoContent ? '' : `${type === '' ? '' : `Content-Type: ${type}\r\n`}Content-Length: ${octets.length}\r\n`
-  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${length}Date: ${date}\r\n${fields}${proxyStatus}${close ? 'Connection: close\r\n' : ''}\r\n`
+  const head = `HTTP/1.1 ${status} ${reasonOf(status)}\r\n${length}Date: ${date}\r\n${fields}${proxyStatus}${close ? 'Connection: close\r\n' : ''}\r\n`
   return toHead || hasNoContent ? head : head + octets
+}
+
+/** RFC 9110 sections 15.5.14 and 15.5.21 have other names for two of them than those before it, which node knows. */
+function reasonOf(status: number): string {
+  if (status === 413) return 'Content Too Large'
+  if (status === 422) return 'Unprocessable Content'
+  return STATUS_CODES[status] ?? ''
 }
 
 function describeAsText(status: number, reason: string, details: string): LocalContent {

@@ -73,3 +73,16 @@ test('content takes the place of the text about the status; 204 and 304 have non
   const toHead = encodeLocalResponse({ status: 200, error: '', details: '', fields: '', content }, 'today', false, true)
   assert.match(toHead, /Content-Length: 3\r\n[^]*\r\n\r\n$/)
 })
+
+test('a status is called what RFC 9110 calls it, and one that nobody knows nothing', () => {
+  for (const [status, line, title] of [
+    [413, '413 Content Too Large', 'Content Too Large'],
+    [422, '422 Unprocessable Content', 'Unprocessable Content'],
+    [599, '599 ', ''],
+  ] as const) {
+    const answer = { status, error: '', details: '', fields: '' }
+    assert.match(encodeLocalResponse(withContent(answer, '', null, ''), 'today', false, false), new RegExp(`^HTTP/1\\.1 ${line}\r\n`))
+    const { octets } = withContent(answer, asking('application/json'), null, '').content!
+    assert.equal((JSON.parse(octets) as { title: string }).title, title)
+  }
+})
