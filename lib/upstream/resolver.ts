@@ -290,6 +290,8 @@ class ServiceQuery {
   readonly #channel: DnsChannel
   readonly #ttl: TtlQuery
   readonly #ttlTimer: NodeJS.Timeout
+  #outcome: ServiceVerdict | undefined
+  #ttlMs: number | undefined
   readonly #timer: NodeJS.Timeout
   #settled = false
   #resolve!: (verdict: ServiceVerdict) => void
@@ -302,17 +304,26 @@ class ServiceQuery {
     this.#channel = new DnsChannel({ timeout: Math.max(1, Math.floor(options.timeoutMs / 3)), tries: 2 })
     if (options.servers !== undefined) this.#channel.setServers(options.servers)
     const [server = '127.0.0.1'] = this.#channel.getServers()
-    this.#ttl = new TtlQuery(name, server)
+    this.#ttl = new TtlQuery(name, server, (ttlMs) => {
+      this.#ttlMs = ttlMs ?? unknownTtlMs
+      this.#onOutcome()
+    })
     this.#ttlTimer = setTimeout(() => this.#ttl.cancel(), Math.min(ttlWaitMs, options.timeoutMs / 2)).unref()
     this.#channel.resolveSrv(name, (error, records) => {
-      const verdict = decideServices(name, error, records)
-      if (verdict.kind !== 'services') return this.#settle(verdict)
-      void this.#ttl.ttlMs.then((ttlMs) => this.#settle({ ...verdict, ttlMs: ttlMs ?? verdict.ttlMs }))
+      this.#outcome = decideServices(name, error, records)
+      this.#onOutcome()
     })
   }
 
   cancel(): void {
     this.#settle({ kind: 'failed', error: closedError() })
+  }
+
+  #onOutcome(): void {
+    const outcome = this.#outcome
+    if (outcome === undefined) return
+    if (outcome.kind !== 'services') return this.#settle(outcome)
+    if (this.#ttlMs !== undefined) this.#settle({ ...outcome, ttlMs: this.#ttlMs })
   }
 
   #settle(verdict: ServiceVerdict): void {

@@ -21,17 +21,13 @@ const verdictGood = 0x8000
 const payloadBytes = 1_232
 
 export class TtlQuery {
-  /** Undefined when it was not told. Settles once, with `cancel` at the latest, and never rejects. */
-  readonly ttlMs: Promise<number | undefined>
   readonly #socket: Socket
   #isOver = false
-  #resolve!: (ttlMs: number | undefined) => void
+  readonly #onTtl: (ttlMs: number | undefined) => void
 
-  /** `name` is a host name; `server` is `ip`, `ip:port` or `[ip6]:port`. */
-  constructor(name: string, server: string) {
-    this.ttlMs = new Promise((resolve) => {
-      this.#resolve = resolve
-    })
+  /** `name` is a host name; `server` is `ip`, `ip:port` or `[ip6]:port`. `onTtl` is called once: undefined when it was not told. */
+  constructor(name: string, server: string, onTtl: (ttlMs: number | undefined) => void) {
+    this.#onTtl = onTtl
     const { host, port } = parseServer(server)
     const id = randomInt(0x1_0000)
     const socket = createSocket(isIP(host) === 6 ? 'udp6' : 'udp4')
@@ -50,6 +46,7 @@ export class TtlQuery {
     socket.connect(port, host)
   }
 
+  /** It is not told any more, if it was not yet. */
   cancel(): void {
     this.#settle(undefined)
   }
@@ -58,7 +55,7 @@ export class TtlQuery {
     if (this.#isOver) return
     this.#isOver = true
     this.#socket.close()
-    this.#resolve(ttlMs)
+    this.#onTtl(ttlMs)
   }
 }
 

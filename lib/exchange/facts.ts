@@ -1,0 +1,182 @@
+/**
+ * What is known of one exchange: noted while it goes on, told when it has ended, as a summary or as counts. It decides nothing. The exchange
+ * that owns it writes most fields itself, and reads some of them; its client's connection adds the bytes.
+ */
+import type { RequestHead, RuleId } from '../../native-free-parser/index.ts'
+import { errorTable, type ExchangeErrorCode } from '../core/errors.ts'
+import { noRoute, type Counters } from '../observe/counters.ts'
+import type { ExchangeSummary } from '../observe/exchange-summary.ts'
+import { rawFieldValue } from '../observe/raw-field.ts'
+import type { UpstreamConnection } from '../upstream/connection.ts'
+import type { ExchangeEnvironment } from './environment.ts'
+
+let lastNumber = 0
+
+/** The request id of an exchange: unique within the process, and with `instance` beyond it. */
+export function formatExchangeId(instance: string, number: number): string {
+  return instance + number.toString(36)
+}
+
+export class ExchangeFacts {
+  readonly #environment: ExchangeEnvironment
+
+  /** Within the process. */
+  number = 0
+  /** '' until somebody has asked for it, or the request has one that is told to others. */
+  id = ''
+  bytesIn = 0
+  bytesOut = 0
+
+  // The request.
+  method = ''
+  /** The head as it came. */
+  rawHead = ''
+  /** Of HTTP/1; -1 until the head is known. */
+  minorVersion = -1
+  /** Whom the client is believed to be; '' for the peer. */
+  clientAddress = ''
+  routeName = ''
+  /** The target is taken from the head for the summary only. */
+  #targetStart = 0
+  #targetEnd = 0
+
+  // The way to the upstream.
+  upstreamName = ''
+  /** The connection had served somebody before. */
+  reused = false
+  retries = 0
+  #upstreamId = 0
+
+  // The outcome.
+  /** Of the final response, 0 for none. */
+  status = 0
+  rule: RuleId | '' = ''
+  termination = '--'
+  isTunnel = false
+  #error: ExchangeErrorCode | '' = ''
+
+  // Milliseconds of the clock, -1 for what has not been reached.
+  #startedAt = 0
+  #headAt = -1
+  #connectedAt = -1
+  #responseAt = -1
+
+  constructor(environment: ExchangeEnvironment) {
+    this.#environment = environment
+  }
+
+  /** Forgets the exchange before: this is the first byte of another one. */
+  begin(): void {
+    this.number = ++lastNumber
+    this.id = ''
+    this.bytesIn = 0
+    this.bytesOut = 0
+    this.method = ''
+    this.rawHead = ''
+    this.minorVersion = -1
+    this.clientAddress = ''
+    this.routeName = ''
+    this.#targetStart = 0
+    this.#targetEnd = 0
+    this.upstreamName = ''
+    this.reused = false
+    this.retries = 0
+    this.#upstreamId = 0
+    this.status = 0
+    this.rule = ''
+    this.termination = '--'
+    this.isTunnel = false
+    this.#error = ''
+    this.#startedAt = this.#environment.wheel.clock.now()
+    this.#headAt = -1
+    this.#connectedAt = -1
+    this.#responseAt = -1
+  }
+
+  noteHead(head: RequestHead): void {
+    this.#headAt = this.#environment.wheel.clock.now()
+    this.method = head.method
+    this.rawHead = head.raw
+    this.#targetStart = head.targetStart
+    this.#targetEnd = head.targetEnd
+    this.minorVersion = head.minorVersion
+  }
+
+  noteConnection({ id, uses }: UpstreamConnection): void {
+    this.#connectedAt = this.#environment.wheel.clock.now()
+    this.#upstreamId = id
+    this.reused = uses > 1
+  }
+
+  /** The final response of the server has begun. */
+  noteResponse(status: number): void {
+    this.#responseAt = this.#environment.wheel.clock.now()
+    this.status = status
+  }
+
+  /** The first error is the cause; what follows from it is not noted. `isAnswered`: the client has a part of the response. */
+  noteError(code: ExchangeErrorCode, isAnswered: boolean): void {
+    if (this.#error !== '') return
+    this.#error = code
+    const row = errorTable[code]
+    this.termination = row.termination
+    // The row's second letter is for the usual moment; a response that was cut under way ended in its data phase.
+    if (isAnswered && row.side !== 'client') this.termination = row.termination[0]! + 'D'
+  }
+
+  /** The id, made when somebody asks for it. */
+  requestId(): string {
+    const { instance, policy } = this.#environment
+    if (this.id === '') this.id = policy.fallback.heads?.makeId() || formatExchangeId(instance, this.number)
+    return this.id
+  }
+
+  /** The same as the summary, for who needs no text. */
+  countInto(counters: Counters): void {
+    counters.countExchange(
+      counters.route(this.#headAt < 0 ? noRoute : this.routeName),
+      this.status,
+      this.termination,
+      this.#error,
+      this.bytesIn,
+      this.bytesOut,
+      this.#headAt < 0 ? -1 : this.#headAt - this.#startedAt,
+      this.#connectedAt < 0 ? -1 : this.#connectedAt - this.#headAt,
+      this.#responseAt < 0 ? -1 : this.#responseAt - this.#connectedAt,
+      this.#environment.wheel.clock.now() - this.#startedAt,
+    )
+  }
+
+  /** `peer`: the other end of the client's connection. */
+  summarize(peer: string, withFields: boolean): ExchangeSummary {
+    const { wheel, policy } = this.#environment
+    const totalMs = wheel.clock.now() - this.#startedAt
+    const summary: ExchangeSummary = {
+      id: this.requestId(),
+      startedAt: wheel.clock.wallNow() - totalMs,
+      client: this.clientAddress === '' ? peer : this.clientAddress,
+      method: this.method,
+      target: this.rawHead.substring(this.#targetStart, this.#targetEnd),
+      version: this.minorVersion < 0 ? '' : this.minorVersion === 1 ? '1.1' : '1.0',
+      status: this.status,
+      bytesIn: this.bytesIn,
+      bytesOut: this.bytesOut,
+      upstream: this.upstreamName,
+      upstreamConnection: this.#upstreamId,
+      reused: this.reused,
+      retries: this.retries,
+      headMs: this.#headAt < 0 ? -1 : this.#headAt - this.#startedAt,
+      upstreamMs: this.#connectedAt < 0 ? -1 : this.#connectedAt - this.#headAt,
+      responseMs: this.#responseAt < 0 ? -1 : this.#responseAt - this.#connectedAt,
+      totalMs,
+      termination: this.termination,
+      error: this.#error,
+      rule: this.rule,
+      tunnel: this.isTunnel,
+      route: this.routeName,
+      listener: policy.listener?.address ?? '',
+    }
+    if (!withFields) return summary
+    return { ...summary, referer: rawFieldValue(this.rawHead, 'referer'), userAgent: rawFieldValue(this.rawHead, 'user-agent') }
+  }
+}
