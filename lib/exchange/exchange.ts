@@ -11,8 +11,6 @@ import type { ProxyConfig } from '../core/options.ts'
 import { Deadline, type DeadlineOwner } from '../core/timers.ts'
 import type { RequestLimits } from '../limit/request-limits.ts'
 import { HoldReason } from '../net/hold.ts'
-import type { Counters } from '../observe/counters.ts'
-import type { ExchangeSummary } from '../observe/exchange-summary.ts'
 import { readClient, type ClientFacts } from '../policy/client.ts'
 import { ClientMemo, type HeadChanges, type HeadPolicy } from '../policy/head-policy.ts'
 import type { LocalResponse } from '../policy/local-response.ts'
@@ -123,7 +121,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   }
 
   get exchangeId(): string {
-    return this.facts.id
+    return this.facts.knownId
   }
 
   get state(): ExchangeState {
@@ -156,7 +154,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#config = config
     this.#to(ExchangeState.HEAD)
     this.#client = client
-    this.facts.begin()
+    this.facts.begin(client.socket.remote)
     this.#request = 'open'
     this.#response = 'open'
     this.#awaitsContinue = false
@@ -185,7 +183,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     const route = policy.routeFor(head)
     const { config, heads, tolerated } = route
     this.#config = config
-    facts.routeName = route.name
+    facts.route = route.name
     this.#tolerated = tolerated
     this.#responseOut.pages = route.pages
     const changes = heads === null ? null : this.#changeHeads(heads, head, client!)
@@ -299,7 +297,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
 
   /** The client did not keep to a deadline. */
   onClientTimeout(code: ExchangeErrorCode): void {
-    this.#environment.onSlowClient({ id: this.facts.requestId(), client: this.#client.socket.remote, code })
+    this.#environment.onSlowClient({ id: this.facts.id, client: this.#client.socket.remote, code })
     this.#fail(code)
   }
 
@@ -374,7 +372,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     if (head.status === 101) {
       // RFC 9110 section 7.8: a server switches only after it has had the whole request.
       if (this.#request !== 'complete') throw new ParseError('H1-SWITCH-UNASKED', 0)
-      this.facts.isTunnel = true
+      this.facts.tunnel = true
       this.#responseOut.addFinal(head, 'same', 'Upgrade', config.via, this.#environment.httpDate(), '')
       return
     }
@@ -428,7 +426,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
         upstream.hold.hold(HoldReason.SINK_FULL)
       }
     }
-    if (this.facts.isTunnel) return this.#startTunnel()
+    if (this.facts.tunnel) return this.#startTunnel()
     if (this.#response === 'complete') this.#settle()
   }
 
@@ -446,7 +444,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     if (fault !== undefined && code === 'ERR_EPROXY_RESPONSE_REFUSED') {
       this.facts.rule = fault.rule
       this.#environment.onRefusal({
-        id: this.facts.requestId(),
+        id: this.facts.id,
         action: 'reject',
         side: 'upstream',
         peer: connection.server,
@@ -493,9 +491,9 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
 
   /** What the route asks for in both heads. Valid until the next request of anybody. */
   #changeHeads(heads: HeadPolicy, head: RequestHead, client: ClientFacts): HeadChanges {
-    this.facts.id = heads.requestIdOf(head, client)
+    this.facts.knownId = heads.requestIdOf(head, client)
     this.#client.memo ??= new ClientMemo()
-    const changes = heads.changesFor(head, client, heads.usesId ? this.facts.requestId() : '', this.#client.memo)
+    const changes = heads.changesFor(head, client, heads.usesId ? this.facts.id : '', this.#client.memo)
     this.#responseOut.changeFields(changes.responseEdits, changes.responseAdded)
     return changes
   }
@@ -520,7 +518,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   /** The client's request has broken a rule. */
   #tell(action: 'reject' | 'warn', { rule, section, offset }: ParseError): void {
     this.#environment.onRefusal({
-      id: this.facts.requestId(),
+      id: this.facts.id,
       action,
       side: 'client',
       peer: this.#client.socket.remote,
@@ -541,7 +539,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     const { wheel } = this.#environment
     const server = this.#servers.moveOn()
     if (this.#servers.isRetry) this.facts.retries++
-    this.facts.upstreamName = server.name
+    this.facts.upstream = server.name
     let connection: UpstreamConnection | undefined
     try {
       connection = server.pool.acquire(this, this.#servers.wantsFresh)
@@ -713,7 +711,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     const { heads, pages } = this.#environment.policy.fallback
     this.#responseOut.pages = pages
     if (heads === null) return
-    const { responseEdits, responseAdded } = heads.changesWithoutHead(this.#client.socket, this.facts.requestId())
+    const { responseEdits, responseAdded } = heads.changesWithoutHead(this.#client.socket, this.facts.id)
     this.#responseOut.changeFields(responseEdits, responseAdded)
   }
 
@@ -750,22 +748,10 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#requestOut.end()
     this.#copy.end()
     this.#servers.leave()
-    this.#environment.onExchangeEnd(this)
+    this.facts.noteEnd()
+    this.#environment.onExchangeEnd(this.facts)
     const client = this.#client
     this.#client = nobody
     client.onExchangeEnd(then)
-  }
-
-  get hasFailed(): boolean {
-    return this.facts.termination !== '--'
-  }
-
-  countInto(counters: Counters): void {
-    this.facts.countInto(counters)
-  }
-
-  /** What is known of the exchange that has just ended. */
-  summarize(withFields = false): ExchangeSummary {
-    return this.facts.summarize(this.#client.socket.remote, withFields)
   }
 }

@@ -86,7 +86,7 @@ export class OutgoingResponse {
     this.hasBegun = true
     // A 1.0 client takes a connection for closed that it is not told to keep.
     const fields = !closes && minorVersion === 0 ? answer.fields + 'Connection: keep-alive\r\n' : answer.fields
-    const full = withContent({ ...answer, fields }, rawHead, pages, pages === null ? '' : facts.requestId())
+    const full = withContent({ ...answer, fields }, rawHead, pages, pages === null ? '' : facts.id)
     const text = encodeLocalResponse(full, date, closes, method === 'HEAD')
     return this.#edits === null && this.#added === '' ? text : editLocalHead(text, this.#edits, this.#added)
   }

@@ -4,7 +4,7 @@
  */
 import { ProxyError } from '../core/errors.ts'
 import type { AccessLogSettings } from '../core/service-options.ts'
-import type { ExchangeSummary } from './exchange-summary.ts'
+import type { ExchangeLog, ExchangeSummary } from './exchange-summary.ts'
 import { formatCombinedLine, formatJsonLine, type FormatLine, type LineContext } from './line-format.ts'
 import { LineBytes } from './line-bytes.ts'
 import { compileTemplate } from './line-template.ts'
@@ -29,9 +29,7 @@ export const accessLogDefaults: Omit<AccessLogSettings, 'destination'> = Object.
   redactQuery: Object.freeze([]),
 })
 
-export class AccessLog {
-  /** Summaries need `referer` and `userAgent` for these lines. */
-  readonly needsRequestFields: boolean
+export class AccessLog implements ExchangeLog {
   readonly #writer: LineWriter
   readonly #format: FormatLine
   readonly #context: LineContext
@@ -41,9 +39,7 @@ export class AccessLog {
   /** Throws ProxyError ERR_EPROXY_OPTION, and the system's error when the file cannot be opened. */
   constructor({ worker = 0, onError = () => {}, ...given }: AccessLogOptions) {
     const settings: AccessLogSettings = { ...accessLogDefaults, ...given }
-    const { format, needsRequestFields } = chooseFormat(settings)
-    this.#format = format
-    this.needsRequestFields = needsRequestFields
+    this.#format = chooseFormat(settings)
     this.#context = { worker, redaction: new Redaction(settings.redactQuery) }
     this.#sampling = new Sampling(settings.sample)
     this.#writer = new LineWriter({ destination: settings.destination === '-' ? 1 : settings.destination, onError })
@@ -83,15 +79,12 @@ export function checkAccessLog(settings: AccessLogSettings): void {
   chooseFormat(settings)
 }
 
-function chooseFormat({ format, template, escape }: AccessLogSettings): {
-  readonly format: FormatLine
-  readonly needsRequestFields: boolean
-} {
+function chooseFormat({ format, template, escape }: AccessLogSettings): FormatLine {
   switch (format) {
     case 'json':
-      return { format: formatJsonLine, needsRequestFields: false }
+      return formatJsonLine
     case 'combined':
-      return { format: formatCombinedLine, needsRequestFields: true }
+      return formatCombinedLine
     case 'template':
       return compileTemplate(template, escape ?? 'plain')
   }
