@@ -20,7 +20,7 @@ import { configuredEntries, runConfigured } from './configured.ts'
 import { dripSeconds, runDrips } from './drip.ts'
 import { idleSeconds, runIdleConnections } from './idle.ts'
 import { largeBodiesSeconds, runLargeBodies } from './large-bodies.ts'
-import { openLoopSeconds, runOpenLoop } from './open-loop.ts'
+import { openLoopSeconds, runOpenLoop, sameRateSeconds } from './open-loop.ts'
 import { partTable, readOptions, usage, type BenchOptions, type PartName } from './options.ts'
 import { programPath, type Peer } from './peers.ts'
 import { Progress, timeText } from './progress.ts'
@@ -200,7 +200,7 @@ function planPart(name: PartName, options: BenchOptions, peers: readonly Peer[],
     case 'configured': {
       const all = configuredEntries(peers[0]!)
       return {
-        seconds: all.length * loadSeconds,
+        seconds: all.length * loadSeconds + sameRateSeconds(all.length, rounds, seconds),
         execute: async (run, result) => {
           result.configured = await runConfigured(run, smallGet, all)
           return renderConfigured(result.configured)
@@ -344,6 +344,7 @@ function problemsOf(result: BenchResult): readonly string[] {
     ...result.workloads.flatMap(({ name, runs }) => both(name, runs)),
     ...both('access-log', logged),
     ...both('configured', configured),
+    ...both('configured, same rate', result.configured?.atSameRate ?? []),
     ...both('open-loop', [...(result.openLoop?.own ?? []), ...(result.openLoop?.same ?? [])]),
     ...result.drips.flatMap(({ runs }) => both('drip', runs)),
     ...failures('idle', result.idle),
