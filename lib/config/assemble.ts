@@ -56,6 +56,9 @@ export function assemble(file: CompleteContent, readSecret: ReadSecret, readPage
           deadlineMs: store.deadline,
           onError: store.onError,
           prefix: store.prefix,
+          ca: store.ca && readSecret(store.ca, ['rateLimitStore', 'ca']),
+          certificate: store.certificate && readSecret(store.certificate, ['rateLimitStore', 'certificate']),
+          key: store.key && readSecret(store.key, ['rateLimitStore', 'key']),
         }),
     }),
     engine: {
@@ -122,12 +125,20 @@ function assembleErrorPages(pages: FileErrorPages, steps: readonly PropertyKey[]
 }
 
 function assembleGroup(row: FileGroup): GroupOptions {
-  const { outlier } = row
+  const { outlier, stickyCookie } = row
   return present<GroupOptions>({
     servers: row.servers,
     balance: row.balance,
     hashOn: row.hashOn,
-    stickyCookie: row.stickyCookie,
+    stickyCookie: stickyCookie.name,
+    stickyAttributes: {
+      path: stickyCookie.path,
+      domain: stickyCookie.domain,
+      maxAgeMs: stickyCookie.maxAge,
+      secure: stickyCookie.secure,
+      httpOnly: stickyCookie.httpOnly,
+      sameSite: stickyCookie.sameSite,
+    },
     slowStartMs: row.slowStart,
     panicShare: row.panicShare,
     resolveAll: row.resolveAll,

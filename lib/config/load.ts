@@ -7,9 +7,10 @@ import { dirname, extname, resolve } from 'node:path'
 import { TextDecoder } from 'node:util'
 import { ProxyError } from '../core/errors.ts'
 import { resolveOptions } from '../core/options.ts'
-import { checkRateLimits } from '../limit/rate-limiter.ts'
-import { checkAccessLog } from '../observe/access-log.ts'
 import type { PageContentOptions } from '../core/service-options.ts'
+import { checkRateLimits } from '../limit/rate-limiter.ts'
+import { findStoreFault } from '../limit/store-url.ts'
+import { checkAccessLog } from '../observe/access-log.ts'
 import { findPageSizeFault, findPageTypeFault } from '../policy/error-pages.ts'
 import { checkPolicies } from '../policy/policy.ts'
 import { assemble } from './assemble.ts'
@@ -62,8 +63,6 @@ export function interpret({ path, overrides, environment }: Sources, text: strin
     (secret, steps) => {
       const { text: value, fault } = readSecret(secret, path, environment)
       if (fault !== '') objections.push({ steps, message: fault })
-      else if (steps[0] === 'rateLimitStore' && !isStoreUrl(value))
-        objections.push({ steps, message: 'expected redis://[user:password@]host:port[/db]' })
       return value
     },
     (page, steps, isJson) => {
@@ -72,6 +71,10 @@ export function interpret({ path, overrides, environment }: Sources, text: strin
       return read
     },
   )
+  if (objections.length > 0) refuse(objections)
+  const { rateLimitStore } = configuration.service
+  const storeFault = rateLimitStore && findStoreFault(rateLimitStore)
+  if (storeFault !== undefined) objections.push({ steps: ['rateLimitStore', storeFault.key], message: storeFault.message })
   if (objections.length > 0) refuse(objections)
   // What the layers below refuse and nobody here has looked for: better now than when workers run.
   const { service, engine, accessLog } = configuration
@@ -201,12 +204,6 @@ function readPage({ file, text, contentType }: FilePage, path: string | undefine
       (error as NodeJS.ErrnoException).code === 'ERR_ENCODING_INVALID_ENCODED_DATA' ? 'it is not UTF-8' : explainReadError(error),
     )
   }
-}
-
-function isStoreUrl(text: string): boolean {
-  if (!URL.canParse(text)) return false
-  const { protocol, hostname, pathname } = new URL(text)
-  return (protocol === 'redis:' || protocol === 'rediss:') && hostname !== '' && /^\/?[0-9]*$/.test(pathname)
 }
 
 /** Whether it is about what was written, and not a fault of ours. */

@@ -166,6 +166,18 @@ export interface ServerOptions {
   readonly backup: boolean
 }
 
+/** Of RFC 6265 section 5.2. */
+export interface CookieAttributes {
+  readonly path: string
+  /** '' for the host alone that set it. */
+  readonly domain: string
+  /** 0: until the browser is closed. */
+  readonly maxAgeMs: number
+  readonly secure: boolean
+  readonly httpOnly: boolean
+  readonly sameSite: 'Strict' | 'Lax' | 'None'
+}
+
 export interface GroupOptions {
   readonly servers: readonly ServerOptions[]
   readonly balance: Balance
@@ -173,6 +185,8 @@ export interface GroupOptions {
   readonly hashOn: { readonly kind: 'client' } | { readonly kind: 'header' | 'cookie'; readonly name: string }
   /** For 'sticky': name of the cookie that we set. */
   readonly stickyCookie: string
+  /** Of that cookie. Not there: Path=/; HttpOnly; SameSite=Lax, for as long as the browser runs. */
+  readonly stickyAttributes?: CookieAttributes
   /** How long a server that is new or back gets less than its share, 0 = not at all. */
   readonly slowStartMs: number
   /** With fewer than this share of servers usable, health is not looked at. From 0 (never) to 1. */
@@ -248,6 +262,10 @@ export interface RateLimitStoreOptions {
   /** When the store is slow or gone: count here, let all through, or refuse all. */
   readonly onError: 'local' | 'open' | 'closed'
   readonly prefix: string
+  /** PEM, of rediss://: the authorities that may sign its certificate (those of Node by default), and the certificate that it asks for. */
+  readonly ca?: string
+  readonly certificate?: string
+  readonly key?: string
 }
 
 export interface AdminOptions {
