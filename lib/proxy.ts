@@ -7,7 +7,6 @@ import { EventEmitter } from 'node:events'
 import { ParserEngine } from '../native-free-parser/index.ts'
 import { ProxyError } from './core/errors.ts'
 import { parseListenAddress, resolveOptions, type ProxyConfig } from './core/options.ts'
-import type { ListenerOptions } from './core/service-options.ts'
 import { systemClock, TimerWheel } from './core/timers.ts'
 import { Spares } from './core/spares.ts'
 import { DownstreamConnection } from './downstream/connection.ts'
@@ -409,8 +408,9 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
 
   #onConnection(accepted: Accepted, environment: ListenerEnvironment): void {
     systemClock.refresh()
-    const { listener, trusted } = environment.policy
-    if (this.#connections.size >= this.#config.limits.connections) return this.#refuseConnection(accepted, listener)
+    const { policy } = environment
+    const { listener, trusted } = policy
+    if (this.#connections.size >= this.#config.limits.connections) return this.#refuseConnection(accepted, policy)
     const perClient = listener?.connectionsPerClient ?? 0
     let connection: DownstreamConnection | undefined
     // A proxy that is trusted speaks for many.
@@ -422,7 +422,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     })
     if (connection === undefined) {
       const client = socket.remote
-      turnAway(socket, 'ERR_EPROXY_CLIENT_CONNECTIONS_MAX', listener, this.#date.now())
+      turnAway(socket, 'ERR_EPROXY_CLIENT_CONNECTIONS_MAX', policy, this.#date.now())
       return this.#reporter.onClientConnectionsMax(client, perClient)
     }
     if (isCounted) environment.clients.add(connection, socket.remoteAddress)
@@ -431,9 +431,9 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     this.#reporter.onConnection(socket.remote)
   }
 
-  #refuseConnection(accepted: Accepted, listener: ListenerOptions | undefined): void {
+  #refuseConnection(accepted: Accepted, policy: ListenerPolicy): void {
     const socket = acceptSocket(accepted, this.#read, () => silentHandler)
-    turnAway(socket, 'ERR_EPROXY_CONNECTIONS_MAX', listener, this.#date.now())
+    turnAway(socket, 'ERR_EPROXY_CONNECTIONS_MAX', policy, this.#date.now())
     this.#reporter.onConnectionsMax(this.#connections.size)
   }
 

@@ -99,7 +99,8 @@ async function complain(message: string): Promise<void> {
 
 /** Resolves when the text is written, so that the exit does not cut it short; a reader that has gone (`--help | head -1`) is no failure. */
 async function print(stream: NodeJS.WriteStream, text: string): Promise<0> {
-  stream.on('error', () => {})
+  // Once for all that is printed: node takes many listeners for a leak, and says so in between.
+  if (stream.listenerCount('error') === 0) stream.on('error', () => {})
   await new Promise<void>((resolve) => stream.write(text, () => resolve()))
   return 0
 }

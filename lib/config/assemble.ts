@@ -5,11 +5,14 @@
 import type {
   AccessLogSettings,
   AdminOptions,
+  ErrorPageOptions,
+  ErrorPages,
   FieldEdits,
   GroupOptions,
   HealthOptions,
   ListenerOptions,
   OutlierOptions,
+  PageContentOptions,
   RateLimitOptions,
   RateLimitStoreOptions,
   RetryOptions,
@@ -20,10 +23,13 @@ import type {
 } from '../core/service-options.ts'
 import type { CompleteContent, CompleteListener, CompleteRateLimit, CompleteRoute } from './complete.ts'
 import type { Configuration } from './configuration.ts'
-import type { FileGroup, FileHealth, Secret } from './schema.ts'
+import type { FileErrorPages, FileGroup, FileHealth, FilePage, Secret } from './schema.ts'
 
 /** Reads a secret, wherever it is. */
 export type ReadSecret = (secret: Secret, steps: readonly PropertyKey[]) => string
+
+/** Reads a page, wherever it is. */
+export type ReadPage = (page: FilePage, steps: readonly PropertyKey[], isJson: boolean) => PageContentOptions
 
 type OptionalKeys<T> = { [K in keyof T]-?: Partial<Pick<T, K>> extends Pick<T, K> ? K : never }[keyof T]
 /** All members of T; those that may be missing are undefined then. */
@@ -33,13 +39,15 @@ function present<T extends object>(members: Every<T>): T {
   return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as T
 }
 
-export function assemble(file: CompleteContent, readSecret: ReadSecret): Configuration {
+export function assemble(file: CompleteContent, readSecret: ReadSecret, readPage: ReadPage): Configuration {
   const { accessLog, admin, rateLimitStore: store } = file
   return {
     service: present<ServiceOptions>({
-      listeners: file.listeners.map(assembleListener),
+      listeners: file.listeners.map((row, index) =>
+        assembleListener(row, assembleErrorPages(row.errorPages, ['listeners', index], readPage)),
+      ),
       groups: mapValues(file.upstreams, assembleGroup),
-      routes: file.routes.map(assembleRoute),
+      routes: file.routes.map((row, index) => assembleRoute(row, assembleErrorPages(row.errorPages, ['routes', index], readPage))),
       rateLimits: mapValues(file.rateLimits, assembleRateLimit),
       rateLimitStore:
         store &&
@@ -85,7 +93,7 @@ export function assemble(file: CompleteContent, readSecret: ReadSecret): Configu
   }
 }
 
-function assembleListener(row: CompleteListener): ListenerOptions {
+function assembleListener(row: CompleteListener, errorPages: ErrorPages | undefined): ListenerOptions {
   return present<ListenerOptions>({
     address: row.address,
     profile: row.profile,
@@ -97,6 +105,7 @@ function assembleListener(row: CompleteListener): ListenerOptions {
     traceparent: row.traceparent ? true : undefined,
     serverField: row.serverField === 'pass' ? undefined : row.serverField,
     securityFields: row.securityFields === false ? undefined : row.securityFields,
+    errorPages,
     rules: Object.keys(row.rules).length === 0 ? undefined : row.rules,
     routes: row.routes,
     rateLimits: row.rateLimits,
@@ -104,6 +113,15 @@ function assembleListener(row: CompleteListener): ListenerOptions {
     overload: row.overload === 'answer' ? undefined : row.overload,
     requestBodyBytes: row.requestBodyBytes,
   })
+}
+
+/** Undefined for none. */
+function assembleErrorPages(pages: FileErrorPages, steps: readonly PropertyKey[], readPage: ReadPage): ErrorPages | undefined {
+  const rows = Object.entries(pages).map(([key, { json, ...page }]): [string, ErrorPageOptions] => {
+    const at = [...steps, 'errorPages', key]
+    return [key, { ...readPage(page, at, false), ...(json !== undefined && { json: readPage(json, [...at, 'json'], true) }) }]
+  })
+  return rows.length === 0 ? undefined : Object.fromEntries(rows)
 }
 
 function assembleGroup(row: FileGroup): GroupOptions {
@@ -158,7 +176,7 @@ function assembleHealth(row: FileHealth): HealthOptions {
   })
 }
 
-function assembleRoute(row: CompleteRoute): RouteOptions {
+function assembleRoute(row: CompleteRoute, errorPages: ErrorPages | undefined): RouteOptions {
   const { match, mirror } = row
   return present<RouteOptions>({
     name: row.name,
@@ -173,6 +191,7 @@ function assembleRoute(row: CompleteRoute): RouteOptions {
     requestHeaders: row.requestHeaders satisfies FieldEdits,
     responseHeaders: row.responseHeaders satisfies FieldEdits,
     securityFields: row.securityFields,
+    errorPages,
     timeouts: row.timeouts,
     requestBodyBytes: row.requestBodyBytes,
     retry: row.retry satisfies RetryOptions | undefined,

@@ -102,8 +102,8 @@ const profiles = {
 
 export function complete(file: FileContent): CompleteContent {
   const profile = file.profile ?? 'raw'
-  const listeners = (file.listeners ?? [{ address: ':8080', rules: {}, overload: 'answer' } satisfies FileListener]).map((row) =>
-    completeListener(row, file, profile),
+  const listeners = (file.listeners ?? [{ address: ':8080', errorPages: {}, rules: {}, overload: 'answer' } satisfies FileListener]).map(
+    (row) => completeListener(row, file, profile),
   )
   const hasStore = file.rateLimitStore !== undefined
   const rateLimits = Object.fromEntries(
@@ -160,6 +160,7 @@ function makeDefaultRoute(group: string): FileRoute {
     upstream: group,
     requestHeaders: noEdits,
     responseHeaders: noEdits,
+    errorPages: {},
     rateLimits: [],
     allow: [],
     deny: [],

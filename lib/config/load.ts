@@ -3,12 +3,15 @@
  * in one go and told with its place. It reads files and changes nothing.
  */
 import fs from 'node:fs'
-import { dirname, resolve } from 'node:path'
+import { dirname, extname, resolve } from 'node:path'
+import { TextDecoder } from 'node:util'
 import { ProxyError } from '../core/errors.ts'
 import { resolveOptions } from '../core/options.ts'
+import type { PageContentOptions } from '../core/service-options.ts'
 import { checkRateLimits } from '../limit/rate-limiter.ts'
 import { findStoreFault } from '../limit/store-url.ts'
 import { checkAccessLog } from '../observe/access-log.ts'
+import { findPageSizeFault, findPageTypeFault } from '../policy/error-pages.ts'
 import { checkPolicies } from '../policy/policy.ts'
 import { assemble } from './assemble.ts'
 import { complete, findObjections, type CompleteContent, type Objection } from './complete.ts'
@@ -19,7 +22,7 @@ import { keysAt } from './keys.ts'
 import { show } from './leaves.ts'
 import { applyOverrides, overrideAt, type Override } from './overrides.ts'
 import { ConfigError, type Problem } from './problem.ts'
-import { fileSchema, type Secret } from './schema.ts'
+import { fileSchema, type FilePage, type Secret } from './schema.ts'
 
 export interface Sources {
   /** Undefined: flags and environment alone. */
@@ -55,11 +58,19 @@ export function interpret({ path, overrides, environment }: Sources, text: strin
   if (!parsed.success) return refuse(toObjections(parsed.error.issues, data, keysAt))
   const content = complete(parsed.data)
   const objections = findObjections(content)
-  const configuration = assemble(content, (secret, steps) => {
-    const { text: value, fault } = readSecret(secret, path, environment)
-    if (fault !== '') objections.push({ steps, message: fault })
-    return value
-  })
+  const configuration = assemble(
+    content,
+    (secret, steps) => {
+      const { text: value, fault } = readSecret(secret, path, environment)
+      if (fault !== '') objections.push({ steps, message: fault })
+      return value
+    },
+    (page, steps, isJson) => {
+      const { content: read, fault, step } = readPage(page, path, isJson)
+      if (fault !== '') objections.push({ steps: step === undefined ? steps : [...steps, step], message: fault })
+      return read
+    },
+  )
   if (objections.length > 0) refuse(objections)
   const { rateLimitStore } = configuration.service
   const storeFault = rateLimitStore && findStoreFault(rateLimitStore)
@@ -148,6 +159,50 @@ function readSecret(secret: Secret, path: string | undefined, environment: Sourc
     return { text: fs.readFileSync(file, 'utf8').replace(/\r?\n$/, ''), fault: '' }
   } catch (error) {
     return { text: '', fault: `${file}: ${explainReadError(error)}` }
+  }
+}
+
+interface PageRead {
+  readonly content: PageContentOptions
+  /** '' when nothing is wrong, and the key that it is about. */
+  readonly fault: string
+  readonly step?: keyof FilePage
+}
+
+/** RFC 9110 section 8.3, for what pages are made of. */
+const typesOfPages: ReadonlyMap<string, string> = new Map([
+  ['.html', 'text/html; charset=utf-8'],
+  ['.htm', 'text/html; charset=utf-8'],
+  ['.xhtml', 'application/xhtml+xml'],
+  ['.txt', 'text/plain; charset=utf-8'],
+  ['.json', 'application/json'],
+  ['.xml', 'application/xml'],
+])
+
+function readPage({ file, text, contentType }: FilePage, path: string | undefined, isJson: boolean): PageRead {
+  const none = { contentType: '', body: '' }
+  if ((file === undefined) === (text === undefined))
+    return { content: none, fault: file === undefined ? 'expected file or text: the page is empty' : 'file and text exclude each other' }
+  const type = contentType ?? typesOfPages.get(file === undefined ? (isJson ? '.json' : '.html') : extname(file).toLowerCase())
+  const typeFault = type === undefined ? '' : findPageTypeFault(type)
+  if (typeFault !== '') return { content: none, fault: typeFault, step: 'contentType' }
+  if (file === undefined) return { content: { contentType: type!, body: text! }, fault: findPageSizeFault(Buffer.byteLength(text!)) }
+  const whole = resolve(path === undefined ? '.' : dirname(path), file)
+  const fault = (message: string): PageRead => ({ content: none, fault: `${whole}: ${message}`, step: 'file' })
+  try {
+    const status = fs.statSync(whole)
+    if (!status.isFile()) return fault(status.isDirectory() ? 'it is a folder' : 'it is not a file')
+    if (type === undefined) return fault(`its name does not end in one of ${[...typesOfPages.keys()].join(', ')}; write contentType`)
+    const sizeFault = findPageSizeFault(status.size)
+    if (sizeFault !== '') return fault(sizeFault)
+    const body = new TextDecoder('utf-8', { fatal: true }).decode(fs.readFileSync(whole))
+    // A file for HAProxy's errorfile has a head of its own, which would be shown to people.
+    if (/^HTTP\/[0-9]/.test(body)) return fault('it begins with a status line; leave the head away, down to its empty line')
+    return { content: { contentType: type, body }, fault: '' }
+  } catch (error) {
+    return fault(
+      (error as NodeJS.ErrnoException).code === 'ERR_ENCODING_INVALID_ENCODED_DATA' ? 'it is not UTF-8' : explainReadError(error),
+    )
   }
 }
 

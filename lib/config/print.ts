@@ -56,6 +56,8 @@ function walk(node: unknown, steps: readonly PropertyKey[], visitLeaf: (node: No
 const shortForms: ReadonlyMap<string, readonly string[]> = new Map([
   ['listeners.*', ['address']],
   ['listeners.*.requestId', ['name']],
+  ['listeners.*.errorPages.*', ['file']],
+  ['listeners.*.errorPages.*.json', ['file']],
   ['upstreams.*', ['servers']],
   ['upstreams.*.servers.*', ['address']],
   ['upstreams.*.*', ['address']],
@@ -64,18 +66,23 @@ const shortForms: ReadonlyMap<string, readonly string[]> = new Map([
   ['routes.*.match.headers.*', ['exact']],
   ['routes.*.redirect', ['location']],
   ['routes.*.answer', ['body', 'status']],
+  ['routes.*.errorPages.*', ['file']],
+  ['routes.*.errorPages.*.json', ['file']],
   ['rateLimits.*', ['requests', 'per']],
   ['rateLimitStore', ['url']],
   ['admin', ['address']],
   ['accessLog', ['destination']],
 ])
 
+/** Their keys are names. */
+const namedSections: ReadonlySet<string> = new Set(['upstreams', 'rateLimits', 'headers', 'errorPages'])
+
 /** With `*` for what is a name or a number of its own. */
 function patternOf(walked: readonly PropertyKey[]): string {
   return walked
     .map((step, index) => {
       const before = walked[index - 1]
-      return typeof step === 'number' || before === 'upstreams' || before === 'rateLimits' || before === 'headers' ? '*' : String(step)
+      return typeof step === 'number' || namedSections.has(String(before)) ? '*' : String(step)
     })
     .join('.')
 }

@@ -22,6 +22,7 @@ import {
 } from '../core/options.ts'
 import { templateEscapes } from '../observe/line-template.ts'
 import { logFormats, logLevels } from '../observe/logger.ts'
+import { findPageKeyFault } from '../policy/error-pages.ts'
 import { findActionFault } from '../policy/rule-actions.ts'
 import { edgeSecurityFields } from '../policy/security-fields.ts'
 import { NetworkSet } from '../route/networks.ts'
@@ -184,6 +185,29 @@ const securityFields = z.union([securityFieldsSection, z.literal(false), short(z
   error: 'expected true, false, or a section',
 })
 
+const pageContent = {
+  file: z.string().min(1, { error: 'expected a path' }).describe('path of a file in UTF-8, from the folder of this one').exactOptional(),
+  text: z.string().describe('the page itself, instead of a file').exactOptional(),
+  contentType: fieldValue('Content-Type of the page; by the name of the file by default').exactOptional(),
+}
+const jsonPage = z.strictObject(pageContent)
+const errorPage = z.strictObject({
+  ...pageContent,
+  json: z
+    .union([jsonPage, short(z.string(), jsonPage, (file) => ({ file }))], { error: 'expected a path, or a section with file or text' })
+    .describe('for clients whose Accept puts JSON first: a path, or a section; a problem (RFC 9457) by default')
+    .exactOptional(),
+})
+const errorPages = z
+  .record(
+    checkedText('a status, 4xx or 5xx', (text) => {
+      const fault = findPageKeyFault(text)
+      if (fault !== '') throw new Error(fault)
+    }),
+    z.union([errorPage, short(z.string(), errorPage, (file) => ({ file }))], { error: 'expected a path, or a section with file or text' }),
+  )
+  .describe('pages for errors of the proxy itself, not those of servers, by status or class (404, 5xx): paths, or sections')
+
 const listener = z.strictObject({
   address: listenAddress('host:port, [v6]:port, :port or unix:path'),
   profile: profile.exactOptional(),
@@ -197,6 +221,7 @@ const listener = z.strictObject({
   securityFields: securityFields
     .describe('response fields that protect browsers: true, false, or a section; raw: false, edge: true')
     .exactOptional(),
+  errorPages: errorPages.prefault({}),
   rules: rules.prefault({}),
   routes: oneOrMore(name('the name of a route'), 'names of the routes that hold here; none: all').exactOptional(),
   rateLimits: rateLimitNames.exactOptional(),
@@ -469,6 +494,7 @@ const redirectFields = z.strictObject({
   location: checkedText('where to; may hold {host}, {path} and {query}', (text) => {
     const unknown = /\{(?!(?:host|path|query)\})[^}]*\}?/.exec(text)?.[0]
     if (unknown !== undefined) throw new Error(`${show(unknown)} stands for nothing; there are {host}, {path} and {query}`)
+    if (text.includes('?{query}')) throw new Error('{query} has its ? already: write {path}{query}')
     if (!/^[\x21-\x7e]+$/.test(text))
       throw new Error(`${show(text)} is not a location: no spaces, and everything beyond ASCII is percent-encoded`)
   }),
@@ -483,7 +509,7 @@ const redirect = z
 const answerFields = z.strictObject({
   status: quantity('count', { min: 200, max: 599 }, 'status of the answer').prefault(200),
   contentType: fieldValue('Content-Type of the answer').prefault('text/plain; charset=utf-8'),
-  body: z.string().max(1_048_576).describe('body of the answer').prefault(''),
+  body: z.string().max(1_048_576).describe('body of the answer; with the status of an error and none: the error page').prefault(''),
 })
 const answer = z
   .union([answerFields, short(z.string(), answerFields, (body) => ({ body })), short(z.number(), answerFields, (status) => ({ status }))], {
@@ -528,6 +554,7 @@ const route = z.strictObject({
   requestHeaders: fieldEdits.describe('changes fields of the request').prefault({}),
   responseHeaders: fieldEdits.describe('changes fields of the response').prefault({}),
   securityFields: securityFields.describe('response fields that protect browsers, instead of what the listener says').exactOptional(),
+  errorPages: errorPages.prefault({}),
   timeouts: numbers(timeoutTable, 'timers of these exchanges, instead of those for all', exchangeTimeouts).exactOptional(),
   requestBodyBytes: requestBodyBytes.exactOptional(),
   retry: retry.exactOptional(),
@@ -718,4 +745,6 @@ export type FileGroup = z.output<typeof group>
 export type FileRoute = z.output<typeof route>
 export type FileHealth = z.output<typeof healthFields>
 export type FileRateLimit = z.output<typeof rateLimitFields>
+export type FilePage = z.output<typeof jsonPage>
+export type FileErrorPages = z.output<typeof errorPages>
 export type Secret = z.output<typeof secret>

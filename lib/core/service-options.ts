@@ -33,6 +33,8 @@ export interface ListenerOptions {
   readonly serverField?: string
   /** Response fields that protect browsers, on all routes that do not say otherwise. */
   readonly securityFields?: SecurityFieldOptions
+  /** By status (`404`) or class (`5xx`): what is shown when the proxy itself answers with an error. What a route says goes before this. */
+  readonly errorPages?: ErrorPages
   /** By rule id, for the rules where a looser action is safe. What a route says of a rule goes before this. */
   readonly rules?: RuleActions
   /** Names of routes; none: all. */
@@ -67,6 +69,20 @@ export interface SecurityFieldOptions {
   readonly strictTransportSecurity: string
 }
 
+/** By status (`404`) or class of statuses (`4xx`, `5xx`). */
+export type ErrorPages = Readonly<Record<string, ErrorPageOptions>>
+
+/** A text in which {status}, {reason} and {request_id} are filled in, escaped as HTML, XML and JSON ask for. */
+export interface PageContentOptions {
+  readonly contentType: string
+  readonly body: string
+}
+
+export interface ErrorPageOptions extends PageContentOptions {
+  /** For clients whose Accept puts JSON first. Not there: a problem in JSON (RFC 9457), as without a page. */
+  readonly json?: PageContentOptions
+}
+
 /** What happens when a message breaks a rule: it is refused, or goes on and is counted and logged. */
 export type RuleActions = Readonly<Record<string, 'reject' | 'warn'>>
 
@@ -96,6 +112,8 @@ export interface RouteOptions {
   readonly responseHeaders: FieldEdits
   /** Response fields that protect browsers: none, or these instead of what the listener says. Not there: what the listener says. */
   readonly securityFields?: false | SecurityFieldOptions
+  /** Each goes before the listener's of the same status, and before those of its class. */
+  readonly errorPages?: ErrorPages
   /** Only the timers of one exchange and its upstream: not those of the client's connection. */
   readonly timeouts?: Partial<Timeouts>
   readonly requestBodyBytes?: number

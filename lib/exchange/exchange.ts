@@ -186,6 +186,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     if (config.timeouts.request !== policy.config.timeouts.request) this.#limitTotal(config.timeouts.request)
     facts.route = route.name
     this.#tolerated = tolerated
+    this.#responseOut.pages = route.pages
     const changes = heads === null ? null : this.#changeHeads(heads, head, client!)
     for (let i = 0; i < head.faults.length; i++) this.#judge(head.faults[i]!)
     this.#mayLeaveRest = config.reuseAfterBody === 'same-client' && (head.bodyKind !== BodyKind.NONE || head.method === 'HEAD')
@@ -708,8 +709,18 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.facts.status = answer.status
     const closes =
       this.#answerCloses || !this.#persists || this.#request === 'open' || this.#client.isRetired || this.#environment.isDraining
+    if (this.#responseOut.pages === undefined) this.#followListener()
     this.#client.write(this.#responseOut.encodeAnswer(answer, this.facts, closes, this.#environment.httpDate()))
     this.#end(closes ? 'close' : 'next')
+  }
+
+  /** No route is known, and mostly no head: the answer is as the listener has it. */
+  #followListener(): void {
+    const { heads, pages } = this.#environment.policy.fallback
+    this.#responseOut.pages = pages
+    if (heads === null) return
+    const { responseEdits, responseAdded } = heads.changesWithoutHead(this.#client.socket, this.facts.id)
+    this.#responseOut.changeFields(responseEdits, responseAdded)
   }
 
   #dropUpstream(): void {

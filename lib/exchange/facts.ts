@@ -140,7 +140,8 @@ export class ExchangeFacts implements EndedExchange {
   // The summary. A text that nobody asks for is not made.
 
   get id(): string {
-    if (this.knownId === '') this.knownId = formatExchangeId(this.#environment.instance, this.number)
+    const { instance, policy } = this.#environment
+    if (this.knownId === '') this.knownId = policy.fallback.heads?.makeId() || formatExchangeId(instance, this.number)
     return this.knownId
   }
 

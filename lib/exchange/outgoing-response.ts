@@ -3,8 +3,9 @@
  * our own in its place. It says what to write, and what has been; what follows for the connections is for the exchange to know.
  */
 import { encodeTrailers, lastChunk, type FieldEdits, type ResponseHead, type TrailerSection } from '../../native-free-parser/index.ts'
+import type { ErrorPages } from '../policy/error-pages.ts'
 import { editLocalHead } from '../policy/head-policy.ts'
-import { encodeLocalResponse, prefersProblem, type LocalResponse } from '../policy/local-response.ts'
+import { encodeLocalResponse, withContent, type LocalResponse } from '../policy/local-response.ts'
 import type { ExchangeFacts } from './facts.ts'
 import { forwardFinal, forwardInterim, type ResponseFraming } from './forward-response.ts'
 import type { WriteBatch } from './write-batch.ts'
@@ -16,6 +17,8 @@ export class OutgoingResponse {
   hasInterim = false
   /** The final head has been handed to the client's connection. */
   hasBegun = false
+  /** For an answer of our own; undefined until there is a route. */
+  pages: ErrorPages | null | undefined
   // What the route changes in its fields, and adds to them as whole lines.
   #edits: FieldEdits | null = null
   #added = ''
@@ -27,6 +30,7 @@ export class OutgoingResponse {
   begin(): void {
     this.hasInterim = false
     this.hasBegun = false
+    this.pages = undefined
     this.#edits = null
     this.#added = ''
     this.#head = ''
@@ -76,12 +80,14 @@ export class OutgoingResponse {
   }
 
   /** A whole response of our own, for the request of which `facts` tells. */
-  encodeAnswer(answer: LocalResponse, { method, minorVersion, rawHead }: ExchangeFacts, closes: boolean, date: string): string {
+  encodeAnswer(answer: LocalResponse, facts: ExchangeFacts, closes: boolean, date: string): string {
+    const { method, minorVersion, rawHead } = facts
+    const { pages = null } = this
     this.hasBegun = true
     // A 1.0 client takes a connection for closed that it is not told to keep.
     const fields = !closes && minorVersion === 0 ? answer.fields + 'Connection: keep-alive\r\n' : answer.fields
-    const asProblem = answer.status >= 400 && answer.content === undefined && prefersProblem(rawHead)
-    const text = encodeLocalResponse({ ...answer, fields }, date, closes, method === 'HEAD', asProblem)
+    const full = withContent({ ...answer, fields }, rawHead, pages, pages === null ? '' : facts.id)
+    const text = encodeLocalResponse(full, date, closes, method === 'HEAD')
     return this.#edits === null && this.#added === '' ? text : editLocalHead(text, this.#edits, this.#added)
   }
 }

@@ -6,6 +6,7 @@ import { DROPPED, FieldEdits, findAuthorityFault, UNTOUCHED, type RequestHead } 
 import { ProxyError } from '../core/errors.ts'
 import type { ForwardedMode } from '../core/options.ts'
 import type { FieldEdits as FieldEditOptions, ListenerOptions, RouteOptions, SecurityFieldOptions } from '../core/service-options.ts'
+import type { ByteSocket } from '../net/byte-socket.ts'
 import { forwardedBits, forwardedLines, toFlat, type ClientFacts } from './client.ts'
 import { addedLines, checkFieldEdits, droppedNames, editedNames, findEditFault, findValueFault, namedForwardedBits } from './field-edits.ts'
 import { fillTemplate, parseTemplate, type FieldTemplate, type FieldVariables } from './field-template.ts'
@@ -202,6 +203,26 @@ export class HeadPolicy {
     return changes
   }
 
+  /** The id for a request of which no head is known, '' where the exchange's own will do. */
+  makeId(): string {
+    return this.#idName === '' ? '' : random.take(32)
+  }
+
+  /**
+   * What becomes of the response to a request of which no head is known: the client is its peer, and TLS is nobody's word. The result is valid
+   * until the next call.
+   */
+  changesWithoutHead(
+    { remote, remoteAddress: address }: Pick<ByteSocket, 'remote' | 'remoteAddress'>,
+    id: string,
+  ): Pick<HeadChanges, 'responseEdits' | 'responseAdded'> {
+    this.#fillFacts({ address, remote: remote === address ? '' : remote, host: '', scheme: 'http' }, id)
+    const added = fillTemplate(this.#responseAdded, facts)
+    changes.responseAdded = this.#returnsId ? added + id + '\r\n' : added
+    changes.responseEdits = this.#responseEdits
+    return changes
+  }
+
   /** Lines that are the same as long as the client asks for the same host; the last one is that of the id, up to its value. */
   #linesFor(client: ClientFacts, memo: ClientMemo): string {
     if (memo.writer === this && memo.host === client.host && !client.isTrusted) return memo.lines
@@ -215,7 +236,7 @@ export class HeadPolicy {
     return memo.lines
   }
 
-  #fillFacts({ address, remote, host, scheme }: ClientFacts, id: string): void {
+  #fillFacts({ address, remote, host, scheme }: Pick<ClientFacts, 'address' | 'remote' | 'host' | 'scheme'>, id: string): void {
     facts.client_ip = address
     facts.client_port = remote.substring(remote.lastIndexOf(':') + 1)
     facts.host = host

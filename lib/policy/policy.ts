@@ -22,6 +22,7 @@ import { PathRewrite } from '../route/rewrite.ts'
 import { Router } from '../route/router.ts'
 import type { UpstreamGroup } from '../upstream/group.ts'
 import { checkTrustedPeers, TrustedPeers } from './client.ts'
+import { checkErrorPages, makeErrorPages, type ErrorPages } from './error-pages.ts'
 import { checkGroupHost, checkListenerFields, checkRouteFields, makeHeadPolicy } from './head-policy.ts'
 import { toOctets, type LocalResponse } from './local-response.ts'
 import { makeRetry, plainRetry } from './retry.ts'
@@ -39,6 +40,8 @@ export interface ListenerPolicy {
   /** Something depends on who the client is, and how it asked. */
   readonly readsClient: boolean
   routeFor(head: RequestHead): Route
+  /** What no route matches goes here; its heads and pages are also for those of whose request no head is known. */
+  readonly fallback: Route
 }
 
 /** A burst of so many exchanges leaves no garbage behind; what goes beyond is collected. */
@@ -46,7 +49,7 @@ export const sparesMax = 1_024
 
 /** One group of servers, and every request goes there. */
 export function makePlainPolicy(config: ProxyConfig, group: UpstreamGroup, engine: ParserEngine): ListenerPolicy {
-  const route = makePlainRoute(config, group, null)
+  const route = makePlainRoute(config, group, null, null)
   return {
     config,
     listener: undefined,
@@ -54,6 +57,7 @@ export function makePlainPolicy(config: ProxyConfig, group: UpstreamGroup, engin
     trusted: null,
     readsClient: route.heads !== null,
     routeFor: () => route,
+    fallback: route,
   }
 }
 
@@ -69,16 +73,17 @@ export function makePolicy(
   const own = listener === undefined ? config : mergeConfig(config, listener)
   const chosen = listener?.routes
   const limitNames = listener?.rateLimits ?? []
+  const pages = makeErrorPages(listener?.errorPages, null)
   const limitsOf = ({ name, rateLimits }: RouteOptions): Route['limits'] => limiter.bind([...limitNames, ...rateLimits], name)
   const routes = service.routes
     .filter(({ name }) => chosen === undefined || chosen.includes(name))
-    .map((row) => ({ name: row.name, match: row.match, route: makeRoute(row, own, listener, service, groups, limitsOf(row)) }))
+    .map((row) => ({ name: row.name, match: row.match, route: makeRoute(row, own, listener, service, groups, limitsOf(row), pages) }))
   const router = new Router(routes)
   const limits = limiter.bind(limitNames, '')
   const fallback =
     routes.length === 0 && groups.size === 1
-      ? toOnlyGroup(own, listener, service, groups, limits)
-      : makePlainRoute(own, undefined, limits, listener)
+      ? toOnlyGroup(own, listener, service, groups, limits, pages)
+      : makePlainRoute(own, undefined, limits, pages, listener)
   const all = [fallback, ...routes.map(({ route }) => route)]
   const trusted = listener === undefined || listener.trustedProxies.length === 0 ? null : new TrustedPeers(listener.trustedProxies)
   return {
@@ -88,6 +93,7 @@ export function makePolicy(
     trusted,
     readsClient: trusted !== null || all.some(({ heads }) => heads !== null),
     routeFor: (head) => router.find(head) ?? fallback,
+    fallback,
   }
 }
 
@@ -99,6 +105,7 @@ export function checkPolicies(config: ProxyConfig): void {
     mergeConfig(config, listener)
     checkTrustedPeers(listener)
     checkListenerFields(listener)
+    checkErrorPages(listener.errorPages ?? {}, `listener ${listener.address}: errorPages`)
     checkRuleActions(listener.rules ?? {}, `listener ${listener.address}: rules`)
   }
   for (const [name, { host }] of Object.entries(service.groups)) checkGroupHost(name, host)
@@ -109,6 +116,7 @@ export function checkPolicies(config: ProxyConfig): void {
     mergeConfig(config, { timeouts })
     if (retry !== undefined) makeRetry(retry)
     checkRouteFields(route)
+    checkErrorPages(route.errorPages ?? {}, `route ${name}: errorPages`)
     checkRuleActions(route.rules, `route ${name}: rules`)
     for (const group of [action.kind === 'proxy' ? action.group : undefined, mirror?.group]) {
       if (group !== undefined && !Object.hasOwn(service.groups, group))
@@ -125,6 +133,7 @@ function makeRoute(
   { groups: groupOptions }: ServiceOptions,
   groups: ReadonlyMap<string, UpstreamGroup>,
   limits: Route['limits'],
+  pages: ErrorPages | null,
 ): Route {
   const { name, action, timeouts, retry, mirror } = options
   const isProxied = action.kind === 'proxy'
@@ -136,6 +145,7 @@ function makeRoute(
     config: own,
     group: isProxied ? groups.get(group)! : undefined,
     heads: makeHeadPolicy({ forwarded: own.forwarded, listener, route: options, group, host }),
+    pages: makeErrorPages(options.errorPages, pages),
     requestBodyBytes: options.requestBodyBytes ?? listener?.requestBodyBytes ?? 0,
     tolerated: toleratedRules(listener?.rules, options.rules),
     retry: retry === undefined ? plainRetry(own.pool.attempts) : makeRetry(retry),
@@ -181,7 +191,8 @@ function makeAnswer(action: RouteOptions['action']): Route['answer'] {
         error: '',
         details: '',
         fields: '',
-        content: Object.freeze({ type: contentType.trim(), octets: toOctets(body) }),
+        // An error that says nothing has its page, as any other.
+        ...((status < 400 || body !== '') && { content: Object.freeze({ type: contentType.trim(), octets: toOctets(body) }) }),
       })
       return () => answer
     }
@@ -193,6 +204,7 @@ function makePlainRoute(
   config: ProxyConfig,
   group: UpstreamGroup | undefined,
   limits: Route['limits'],
+  pages: ErrorPages | null,
   listener?: ListenerOptions,
   groupName = '',
   host = 'preserve',
@@ -202,6 +214,7 @@ function makePlainRoute(
     config,
     group,
     heads: makeHeadPolicy({ forwarded: config.forwarded, listener, route: undefined, group: groupName, host }),
+    pages,
     requestBodyBytes: listener?.requestBodyBytes ?? 0,
     tolerated: toleratedRules(listener?.rules),
     retry: plainRetry(config.pool.attempts),
@@ -219,9 +232,10 @@ function toOnlyGroup(
   { groups: options }: ServiceOptions,
   groups: ReadonlyMap<string, UpstreamGroup>,
   limits: Route['limits'],
+  pages: ErrorPages | null,
 ): Route {
   const [[name, group]] = [...groups] as [[string, UpstreamGroup]]
-  return makePlainRoute(forGroup(config, options[name]!), group, limits, listener, name, options[name]!.host)
+  return makePlainRoute(forGroup(config, options[name]!), group, limits, pages, listener, name, options[name]!.host)
 }
 
 function refuseUse(): never {

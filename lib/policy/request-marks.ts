@@ -63,10 +63,10 @@ function isIdCharacter(code: number): boolean {
   return (code >= 0x2d && code <= 0x3a) || code === 0x2b || code === 0x3d
 }
 
-/** Whether the request has a traceparent that is to be passed on as it is. */
+/** Whether the request has a traceparent that is to be passed on as it is. One that Connection names does not leave (RFC 9110 section 7.6.1). */
 export function hasTraceparent(head: RequestHead): boolean {
   const index = findOnly(head, 'traceparent')
-  return index >= 0 && isTraceparent(head.value(index))
+  return index >= 0 && isTraceparent(head.value(index)) && !head.connection.nominated.has('traceparent')
 }
 
 /**

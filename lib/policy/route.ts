@@ -5,6 +5,7 @@ import type { RequestLimits } from '../limit/request-limits.ts'
 import type { AccessList } from '../route/access.ts'
 import type { PathRewrite } from '../route/rewrite.ts'
 import type { UpstreamGroup } from '../upstream/group.ts'
+import type { ErrorPages } from './error-pages.ts'
 import type { HeadPolicy } from './head-policy.ts'
 import type { LocalResponse } from './local-response.ts'
 import type { RetryPolicy } from './retry.ts'
@@ -23,6 +24,8 @@ export interface Route {
   readonly retry: RetryPolicy
   /** What changes in its heads; null for nothing. */
   readonly heads: HeadPolicy | null
+  /** What stands in errors of our own; null: words about them. */
+  readonly pages: ErrorPages | null
   /** Of a request body, 0 = no limit. */
   readonly requestBodyBytes: number
   /** Rules that may be broken on it, with a line in the log. */

@@ -37,8 +37,6 @@ export interface DiscoveryEnvironment {
 
 /** Servers that one name can stand for: an answer over TCP has room for thousands. */
 export const serversOfNameMax = 256
-/** node tells no TTL of SRV records. */
-export const serviceRefreshMs = 10_000
 /** However short a TTL is. After a failure the wait is doubled each time. */
 const waitMsMin = 1_000
 const waitMsMax = 30_000
@@ -298,13 +296,13 @@ class ServiceSource extends RenewedSource {
       backup: this.#server.backup || priority > primary,
     }))
     const bounded = bound(targets)
-    return this.#resolveAll ? this.#resolveTargets(bounded) : { kind: 'servers', servers: bounded, ttlMs: serviceRefreshMs }
+    return this.#resolveAll ? this.#resolveTargets(bounded, verdict.ttlMs) : { kind: 'servers', servers: bounded, ttlMs: verdict.ttlMs }
   }
 
-  async #resolveTargets(targets: readonly Target[]): Promise<Finding> {
+  async #resolveTargets(targets: readonly Target[], serviceTtlMs: number): Promise<Finding> {
     const before = this.#addresses
     const after = new Map<string, readonly string[]>()
-    let ttlMs = serviceRefreshMs
+    let ttlMs = serviceTtlMs
     let failure: ProxyError | undefined
     await Promise.all(
       [...new Set(targets.map(({ address }) => address.host))].map(async (host) => {

@@ -9,6 +9,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { domainToASCII } from 'node:url'
 import { ProxyError } from '../core/errors.ts'
+import { TtlQuery } from './service-ttl.ts'
 
 export interface ResolvedAddress {
   readonly address: string
@@ -57,7 +58,7 @@ export interface ServiceRecord {
   readonly weight: number
 }
 
-export type ServiceVerdict = { readonly kind: 'services'; readonly services: readonly ServiceRecord[] } | NoAnswer
+export type ServiceVerdict = { readonly kind: 'services'; readonly services: readonly ServiceRecord[]; readonly ttlMs: number } | NoAnswer
 
 /** What c-ares answered for one address family. */
 interface Outcome {
@@ -73,6 +74,10 @@ const queriesMax = 256
 const failureMs = 1_000
 /** How often the hosts file is looked at for changes. */
 const hostsCheckMs = 5_000
+/** For records of services whose TTL is not told: over TCP only, or by a server that has lost a datagram. */
+export const unknownTtlMs = 10_000
+/** Longer than this, or than half of the time for the query, nobody waits for that TTL. */
+const ttlWaitMs = 1_000
 const nameLengthMax = 253
 const ttlsToldMax = 256
 /** Labels of RFC 1035 section 2.3.1, and `_`, which names of containers and services contain; one dot at the end (RFC 1034 section 3.1). */
@@ -140,7 +145,7 @@ export class Resolver {
     return this.#ask(host.toLowerCase())
   }
 
-  /** Asks for the SRV records of a name, every time: their TTL is not told by node. Never rejects. */
+  /** Asks for the SRV records of a name, for who keeps its own times. Never rejects. */
   async renewServices(name: string): Promise<ServiceVerdict> {
     if (this.#closed) return { kind: 'failed', error: closedError() }
     if (!isHostName(name)) return { kind: 'failed', error: notAName(name) }
@@ -149,7 +154,7 @@ export class Resolver {
     this.#serviceQueries.add(query)
     const verdict = await query.verdict
     this.#serviceQueries.delete(query)
-    return verdict
+    return verdict.kind === 'services' ? { ...verdict, ttlMs: this.#boundTtl(verdict.ttlMs) } : verdict
   }
 
   /** Ends every query (who waits is rejected) and forgets every answer. */
@@ -196,15 +201,20 @@ export class Resolver {
     this.#queries.delete(name)
     const now = this.#now()
     if (verdict.kind === 'addresses') {
-      const { ttlMinMs, ttlMaxMs, staleMs } = this.#options
-      // RFC 8767 section 4: a TTL of 2^31 and more is a large one and is capped, no longer zero as in RFC 2181.
-      const ttlMs = Math.min(ttlMaxMs, Math.max(ttlMinMs, verdict.ttlMs))
+      const { staleMs } = this.#options
+      const ttlMs = this.#boundTtl(verdict.ttlMs)
       keepBounded(this.#answers, name, { addresses: verdict.addresses, expiresAt: now + ttlMs, staleUntil: now + ttlMs + staleMs })
       return { ...verdict, ttlMs }
     }
     if (verdict.kind === 'absent') this.#answers.delete(name)
     keepBounded(this.#failures, name, { error: verdict.error, until: now + failureMs })
     return verdict
+  }
+
+  /** RFC 8767 section 4: a TTL of 2^31 and more is a large one and is capped, no longer zero as in RFC 2181. */
+  #boundTtl(ttlMs: number): number {
+    const { ttlMinMs, ttlMaxMs } = this.#options
+    return Math.min(ttlMaxMs, Math.max(ttlMinMs, ttlMs))
   }
 }
 
@@ -274,10 +284,14 @@ class Query {
   }
 }
 
-/** The SRV records of one name, under one deadline. `verdict` settles once and never rejects. */
+/** The SRV records of one name and their TTL, under one deadline. `verdict` settles once and never rejects. */
 class ServiceQuery {
   readonly verdict: Promise<ServiceVerdict>
   readonly #channel: DnsChannel
+  readonly #ttl: TtlQuery
+  readonly #ttlTimer: NodeJS.Timeout
+  #outcome: ServiceVerdict | undefined
+  #ttlMs: number | undefined
   readonly #timer: NodeJS.Timeout
   #settled = false
   #resolve!: (verdict: ServiceVerdict) => void
@@ -289,18 +303,36 @@ class ServiceQuery {
     this.#timer = setTimeout(() => this.#settle(decideServices(name, undefined, [])), options.timeoutMs).unref()
     this.#channel = new DnsChannel({ timeout: Math.max(1, Math.floor(options.timeoutMs / 3)), tries: 2 })
     if (options.servers !== undefined) this.#channel.setServers(options.servers)
-    this.#channel.resolveSrv(name, (error, records) => this.#settle(decideServices(name, error, records)))
+    const [server = '127.0.0.1'] = this.#channel.getServers()
+    this.#ttl = new TtlQuery(name, server, (ttlMs) => {
+      this.#ttlMs = ttlMs ?? unknownTtlMs
+      this.#onOutcome()
+    })
+    this.#ttlTimer = setTimeout(() => this.#ttl.cancel(), Math.min(ttlWaitMs, options.timeoutMs / 2)).unref()
+    this.#channel.resolveSrv(name, (error, records) => {
+      this.#outcome = decideServices(name, error, records)
+      this.#onOutcome()
+    })
   }
 
   cancel(): void {
     this.#settle({ kind: 'failed', error: closedError() })
   }
 
+  #onOutcome(): void {
+    const outcome = this.#outcome
+    if (outcome === undefined) return
+    if (outcome.kind !== 'services') return this.#settle(outcome)
+    if (this.#ttlMs !== undefined) this.#settle({ ...outcome, ttlMs: this.#ttlMs })
+  }
+
   #settle(verdict: ServiceVerdict): void {
     if (this.#settled) return
     this.#settled = true
     clearTimeout(this.#timer)
+    clearTimeout(this.#ttlTimer)
     this.#channel.cancel()
+    this.#ttl.cancel()
     this.#resolve(verdict)
   }
 }
@@ -326,7 +358,7 @@ function decideServices(
       priority: record.priority,
       weight: record.weight,
     }))
-  if (services.length > 0) return { kind: 'services', services }
+  if (services.length > 0) return { kind: 'services', services, ttlMs: unknownTtlMs }
   return { kind: 'absent', error: new ProxyError('ERR_EPROXY_DNS_FAILED', `${name} names no server`, error ?? undefined) }
 }
 

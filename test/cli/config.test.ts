@@ -30,6 +30,13 @@ describe('without starting anything', () => {
       `eproxy-raw: ${path}:2:20: timeouts.queue: "5" is not a duration: the unit is missing; there are d, h, m, s, ms (for example 5s)`,
       '',
     ])
+    // However many there are: nothing else is said in between.
+    fs.writeFileSync(path, Array.from({ length: 15 }, (_, index) => `unknown${index}: 1\n`).join(''))
+    const many = await runToEnd(['--check', '--config', path])
+    assert.deepEqual(
+      many.stderr.split('\n').filter((line) => !/^eproxy-raw: .*unknown key/.test(line)),
+      [''],
+    )
     // To run it is no different.
     assert.equal((await runToEnd(['--config', path])).code, 2)
     assert.deepEqual(await runToEnd(['--config', folder.file('none')]), {

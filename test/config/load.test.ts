@@ -131,6 +131,90 @@ test('the profile decides what a listener does not say', () => {
   assert.deepEqual(own.rateLimits, [])
 })
 
+test('pages for errors are texts, or files from the folder of the configuration', () => {
+  using folder = new TemporaryFolder()
+  fs.mkdirSync(folder.file('pages'))
+  fs.writeFileSync(folder.file('pages/5xx.HTM'), '<p>\u20ac {status}')
+  fs.writeFileSync(folder.file('pages/404.json'), '{}')
+  fs.writeFileSync(folder.file('teapot'), 'short and stout')
+  const path = folder.file('a.yaml')
+  fs.writeFileSync(
+    path,
+    `listeners:
+  - address: ':1'
+    errorPages:
+      5xx: pages/5xx.HTM
+      404: { text: none, json: pages/404.json }
+routes:
+  - answer: 404
+    errorPages:
+      418: { file: ${folder.file('teapot')}, contentType: text/x-pot, json: { text: '[]' } }
+      4xx: { text: '' }
+`,
+  )
+  const { listeners, routes } = loadConfiguration({ path, overrides: [], environment: {} }).configuration.service
+  assert.deepEqual(listeners[0]!.errorPages, {
+    '404': {
+      contentType: 'text/html; charset=utf-8',
+      body: 'none',
+      json: { contentType: 'application/json', body: '{}' },
+    },
+    '5xx': { contentType: 'text/html; charset=utf-8', body: '<p>\u20ac {status}' },
+  })
+  assert.deepEqual(routes[0]!.errorPages, {
+    '418': { contentType: 'text/x-pot', body: 'short and stout', json: { contentType: 'application/json', body: '[]' } },
+    '4xx': { contentType: 'text/html; charset=utf-8', body: '' },
+  })
+})
+
+test('a file that is no page is told of where it is named', () => {
+  using folder = new TemporaryFolder()
+  fs.writeFileSync(folder.file('errorfile.html'), 'HTTP/1.0 503 Gone\r\n\r\n')
+  fs.writeFileSync(folder.file('latin.html'), Buffer.from('caf\xe9', 'latin1'))
+  fs.writeFileSync(folder.file('long.html'), Buffer.alloc(262_145))
+  fs.writeFileSync(folder.file('unnamed'), '')
+  const path = folder.file('a.yaml')
+  fs.writeFileSync(
+    path,
+    `routes:
+  - answer: 404
+    errorPages:
+      400: none.html
+      401: { text: a, json: none.json }
+      402: { file: errorfile.html }
+      403: latin.html
+      404: long.html
+      405: unnamed
+      406: .
+      407: { file: latin.html, text: a }
+      408: {}
+      409: { text: a, contentType: '' }
+      410: { text: a, json: {} }
+`,
+  )
+  const at = (place: string, key: string, fault: string): string => `${path}:${place}: routes[0].errorPages.${key}: ${fault}`
+  const of = (name: string, fault: string): string => `${folder.file(name)}: ${fault}`
+  assert.throws(
+    () => loadConfiguration({ path, overrides: [], environment: {} }),
+    (error: Error) => {
+      assert.deepEqual(error.message.split('\n'), [
+        at('4:12', '400', of('none.html', 'there is no such file')),
+        at('5:29', '401.json', of('none.json', 'there is no such file')),
+        at('6:20', '402.file', of('errorfile.html', 'it begins with a status line; leave the head away, down to its empty line')),
+        at('7:12', '403', of('latin.html', 'it is not UTF-8')),
+        at('8:12', '404', of('long.html', 'a page has at most 256 KiB, not 257')),
+        at('9:12', '405', of('unnamed', 'its name does not end in one of .html, .htm, .xhtml, .txt, .json, .xml; write contentType')),
+        at('10:12', '406', `${folder.path}: it is a folder`),
+        at('11:7', '407', 'file and text exclude each other'),
+        at('12:7', '408', 'expected file or text: the page is empty'),
+        at('13:36', '409.contentType', 'the media type of a page is ASCII in one line, and not empty'),
+        at('14:23', '410.json', 'expected file or text: the page is empty'),
+      ])
+      return true
+    },
+  )
+})
+
 test('every mistake is told with its line, its column and what was expected', () => {
   const cases: readonly (readonly [text: string, ...said: string[]])[] = [
     [`${group}timeouts:\n  requestHaed: 10s\n`, 'a.yaml:3:3: timeouts: unknown key "requestHaed"; did you mean requestHead?'],
@@ -199,6 +283,14 @@ test('every mistake is told with its line, its column and what was expected', ()
     [
       `${group}admin: ':9090'\n`,
       'a.yaml:2:8: admin: :9090 can be reached from other machines; say public: true when that is meant, or take 127.0.0.1',
+    ],
+    [
+      `${group}routes: [{ upstream: app, errorPages: { 200: { text: a } } }]\n`,
+      'a.yaml:2:41: routes[0].errorPages.200: "200" is no error; write a status such as 404, or 4xx or 5xx for all of a class',
+    ],
+    [
+      `${group}routes: [{ redirect: 'https://{host}{path}?{query}' }]\n`,
+      'a.yaml:2:22: routes[0].redirect: {query} has its ? already: write {path}{query}',
     ],
     [`${group}admin: { address: '127.0.0.1:1', token: { env: NONE } }\n`, 'a.yaml:2:34: admin.token: the environment has no variable NONE'],
     [

@@ -6,11 +6,12 @@ import { fileURLToPath } from 'node:url'
 import { interpret, type Loaded } from '../../lib/config/load.ts'
 import type { Override } from '../../lib/config/overrides.ts'
 import { printConfiguration } from '../../lib/config/print.ts'
+import { TemporaryFolder } from '../support/temporary-folder.ts'
 
 const examplePath = fileURLToPath(new URL('../../../lib/config/example.yaml', import.meta.url))
 
 const text = `profile: edge
-listeners: [':8080', { address: ':8081', profile: raw, rules: { H1-UPGRADE: warn }, requestId: X-Id }]
+listeners: [':8080', { address: ':8081', profile: raw, rules: { H1-UPGRADE: warn }, requestId: X-Id, errorPages: { 404: { text: gone } } }]
 trustedProxies: [10.0.0.0/8]
 upstreams:
   app: [127.0.0.1:1, { address: '127.0.0.1:2', weight: 3 }]
@@ -24,7 +25,7 @@ routes:
     rewrite: { prefix: / }
   - { match: { path: { exact: /x }, method: GET }, redirect: 'https://{host}{path}', securityFields: true, timeouts: { request: 3s } }
   - { match: { path: { pattern: '/y/[0-9]+' } }, answer: 404, allow: [10.0.0.0/8], deny: ['::1'] }
-  - { upstream: api, securityFields: false, responseHeaders: { set: { A: 'b # c' } } }
+  - { upstream: api, securityFields: false, responseHeaders: { set: { A: 'b # c' } }, errorPages: { 5xx: { text: a, json: { text: b, contentType: c/d } } } }
 rateLimits: { fast: 10/m }
 rateLimitStore: redis://user:pa@ss@host:1/2
 admin: { address: 127.0.0.1:9, token: { env: TOKEN } }
@@ -60,6 +61,23 @@ test('the example and an empty file of flags come back as well', () => {
   }
 })
 
+test('a page that is named by its file comes from where it was named', () => {
+  using folder = new TemporaryFolder()
+  for (const name of ['404.html', '404.json']) fs.writeFileSync(folder.file(name), name)
+  const source = `routes:
+  - answer: 404
+    errorPages:
+      404: ${folder.file('404.html')}
+      4xx: { text: a, json: ${folder.file('404.json')} }
+`
+  const loaded = interpret({ path: 'a.yaml', overrides: [], environment }, source)
+  const printed = printConfiguration(loaded, [])
+  assert.deepEqual(interpret({ path: 'b.yaml', overrides: [], environment }, printed).configuration, loaded.configuration)
+  const lines = printed.split('\n')
+  assert(lines.includes(`        file: ${folder.file('404.html')} # a.yaml:4`), printed)
+  assert(lines.includes(`          file: ${folder.file('404.json')} # a.yaml:5`), printed)
+})
+
 test('every value says where it came from', () => {
   const lines = printConfiguration(interpret({ path: 'a.yaml', overrides, environment }, text), overrides).split('\n')
   for (const line of [
@@ -71,6 +89,8 @@ test('every value says where it came from', () => {
     '      H1-UPGRADE: warn # a.yaml:2',
     '      name: X-Id # a.yaml:2',
     '      accept: trusted # default',
+    '        text: gone # a.yaml:2',
+    '          contentType: c/d # a.yaml:16',
     '      - 10.0.0.0/8 # a.yaml:3',
     '      - address: 127.0.0.1:1 # a.yaml:5',
     '        weight: 1 # default',

@@ -134,6 +134,13 @@ for (const { accept, trustedProxies, isTaken } of [
   })
 }
 
+test('a client cannot take its trace away from the server by Connection', async (t) => {
+  const { origin, exchange } = await setUp(t, { listener: { traceparent: true } })
+  const fields = 'traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00\r\ntracestate: a=b\r\nConnection: TraceParent\r\n'
+  assert.equal((await exchange(get('/', fields))).status, 200)
+  assert.match(origin.heads[0]!, /^GET \/ HTTP\/1\.1\r\nHost: test\r\ntraceparent: 00-(?!0af7)[0-9a-f]{32}-[0-9a-f]{16}-01\r\n\r\n$/)
+})
+
 test('a trace goes on where there is one, and begins where there is none that can be followed', async (t) => {
   const { origin, exchange } = await setUp(t, { listener: { traceparent: true } })
   const valid = 'traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00\r\ntracestate: a=b\r\n'

@@ -213,21 +213,47 @@ test('an SRV record gives hosts, ports and weights; its lowest priority is first
   )
   // Names stay names: they are resolved for each connection, as any other upstream.
   assert.deepEqual(under.servers, ['a.app.test:8081 60', 'b.app.test:8080 1', 'c.app.test:8080 5 backup'])
-  assert.deepEqual(under.dns.asked, ['SRV _http._tcp.app.test'])
+  // Once for the records, once for their TTL.
+  assert.deepEqual(under.dns.asked, ['SRV _http._tcp.app.test', 'SRV _http._tcp.app.test'])
 })
 
-test('SRV records are asked for every ten seconds', async (t) => {
+for (const { ttl, ms } of [
+  { ttl: 3, ms: 3_000 },
+  { ttl: 60, ms: 60_000 },
+  { ttl: 0, ms: 1_000 },
+  { ttl: 2 ** 31, ms: 300_000 },
+]) {
+  test(`SRV records with a TTL of ${ttl} s are asked for again after ${ms / 1_000} s`, async (t) => {
+    const under = await DiscoveryUnderTest.start(
+      t,
+      [server('srv:_http._tcp.app.test')],
+      [
+        { name: '_http._tcp.app.test', type: 'SRV', ttl: 2 ** 32 - 1, data: '10 1 8080 a.app.test' },
+        { name: '_http._tcp.app.test', type: 'SRV', ttl, data: '10 1 8080 c.app.test' },
+      ],
+      false,
+    )
+    under.records.push({ name: '_http._tcp.app.test', type: 'SRV', ttl, data: '10 1 8080 b.app.test' })
+    const asked = under.dns.asked.length
+    under.clock.advance(ms - 1)
+    assert.equal(under.dns.asked.length, asked)
+    await under.pass(1, 2)
+    assert.deepEqual(under.servers, ['a.app.test:8080 1', 'b.app.test:8080 1', 'c.app.test:8080 1'])
+  })
+}
+
+test('with resolveAll the shortest TTL of a service and its targets counts', async (t) => {
   const under = await DiscoveryUnderTest.start(
     t,
     [server('srv:_http._tcp.app.test')],
-    [{ name: '_http._tcp.app.test', type: 'SRV', data: '10 1 8080 a.app.test' }],
-    false,
+    [
+      { name: '_http._tcp.app.test', type: 'SRV', ttl: 60, data: '10 1 8080 a.test' },
+      { name: 'a.test', type: 'A', ttl: 20, data: '10.0.0.1' },
+    ],
   )
-  under.records.push({ name: '_http._tcp.app.test', type: 'SRV', data: '10 1 8080 b.app.test' })
-  under.clock.advance(9_999)
-  assert.equal(under.dns.asked.length, 1)
-  await under.pass(1, 1)
-  assert.deepEqual(under.servers, ['a.app.test:8080 1', 'b.app.test:8080 1'])
+  under.records[1] = { name: 'a.test', type: 'A', ttl: 20, data: '10.0.0.2' }
+  await under.pass(20_000, 4)
+  assert.deepEqual(under.servers, ['10.0.0.2:8080 1'])
 })
 
 test('with resolveAll each address of each target is a server, and a target whose query fails keeps its own', async (t) => {
@@ -235,8 +261,8 @@ test('with resolveAll each address of each target is a server, and a target whos
     t,
     [server('srv:_http._tcp.app.test')],
     [
-      { name: '_http._tcp.app.test', type: 'SRV', data: '1 7 8080 a.test' },
-      { name: '_http._tcp.app.test', type: 'SRV', data: '2 1 8080 b.test' },
+      { name: '_http._tcp.app.test', type: 'SRV', ttl: 10, data: '1 7 8080 a.test' },
+      { name: '_http._tcp.app.test', type: 'SRV', ttl: 10, data: '2 1 8080 b.test' },
       { name: 'a.test', type: 'A', data: '10.0.0.1' },
       { name: 'a.test', type: 'A', data: '10.0.0.2' },
       { name: 'b.test', type: 'AAAA', data: '2001:db8::b' },
@@ -246,7 +272,7 @@ test('with resolveAll each address of each target is a server, and a target whos
   const answer = under.dns.reply
   under.dns.reply = (query, type) => (query.questions?.[0]?.name === 'b.test' ? code(rcode.refused)(query, type) : answer(query, type))
   under.records.splice(2, 1)
-  await under.pass(10_000, 5)
+  await under.pass(10_000, 6)
   assert.deepEqual(under.servers, ['10.0.0.2:8080 7', '[2001:db8::b]:8080 1 backup'])
 })
 

@@ -11,7 +11,7 @@ import { createServer, isIP, type AddressInfo, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
-import { TRUNCATED_RESPONSE, decode, encode } from 'dns-packet'
+import { TRUNCATED_RESPONSE, decode, encode, type DecodedPacket } from 'dns-packet'
 import fc from 'fast-check'
 import { ProxyError } from '../../lib/core/errors.ts'
 import { Resolver, type ResolvedAddress, type ResolverOptions } from '../../lib/upstream/resolver.ts'
@@ -635,6 +635,22 @@ describe('services', () => {
         { host: 'b.app.test', port: 65_535, priority: 20, weight: 0 },
       ],
     )
+  })
+
+  test('a TTL that is not told is ten seconds: the datagram is lost, or is no answer', async (t) => {
+    for (const reply of [
+      (): readonly Buffer[] => [],
+      (): readonly Buffer[] => [Buffer.from('nonsense')],
+      (query: DecodedPacket) => [answerTo({ ...query, id: (query.id ?? 0) ^ 1 }, [])],
+      (query: DecodedPacket) => [answerTo(query, [], rcode.serverFailure)],
+    ]) {
+      const records = zoneOf([{ name: '_http._tcp.app.test', type: 'SRV', ttl: 77, data: '1 1 1 a.test' }])
+      const server = await startNameServer(t, (query, type) => ((query.additionals ?? []).length > 0 ? reply(query) : records(query, type)))
+      const { resolver } = makeResolver(t, server)
+      const verdict = await resolver.renewServices('_http._tcp.app.test')
+      assert(verdict.kind === 'services')
+      assert.equal(verdict.ttlMs, 10_000)
+    }
   })
 
   test('a service that is not there is news; a server that refuses, says nothing or says nonsense is an outage', async (t) => {
