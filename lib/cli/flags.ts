@@ -3,7 +3,7 @@
  * to the sub-commands, which have their own. It starts nothing and prints nothing.
  */
 import type { Argv } from 'yargs'
-import { readAdminAddress } from '../admin/admin-address.ts'
+import { isGuarded, readAdminAddress } from '../admin/admin-address.ts'
 import type { Override } from '../config/overrides.ts'
 import { ProxyError } from '../core/errors.ts'
 import {
@@ -153,13 +153,13 @@ const flags: readonly Flag[] = [
   {
     name: 'admin-token-file',
     group: 'Admin',
-    doc: 'file with the token that whoever changes something has to send',
+    doc: 'file with the token that whoever changes something has to send, and on a public address whoever looks',
     defaultText: 'nothing can be changed',
   },
   {
     name: 'admin-public',
     group: 'Admin',
-    doc: 'let --admin be an address that other machines can reach: who can reach it sees everything',
+    doc: 'let --admin be an address that other machines can reach; needs --admin-token-file',
     isSwitch: true,
   },
   { name: 'config', group: 'Configuration', doc: 'a file in YAML or JSON; flags and variables of the environment go before it' },
@@ -298,7 +298,7 @@ function readSettings(values: ReadonlyMap<string, readonly string[]>, shown: (na
   }
 }
 
-/** With a file, the address may stand there. */
+/** With a file, the address and the token may stand there. */
 function readAdmin(
   address: string | undefined,
   tokenFile: string | undefined,
@@ -310,8 +310,12 @@ function readAdmin(
       throw misuse('--admin-token-file and --admin-public say more about --admin, which is not given')
     return undefined
   }
-  inWordsOf('admin', () => readAdminAddress({ address, public: isPublic }))
-  return { address, public: isPublic, token: tokenFile === undefined ? '' : readTokenFile(tokenFile) }
+  const token = tokenFile === undefined ? '' : readTokenFile(tokenFile)
+  inWordsOf('admin', () => {
+    const place = readAdminAddress({ address, public: isPublic })
+    if (!hasFile) isGuarded(place, token)
+  })
+  return { address, public: isPublic, token }
 }
 
 function readWorkers(value = 'auto', shown: string): number | 'auto' {

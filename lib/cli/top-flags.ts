@@ -2,11 +2,14 @@
 import { usualAdminAddress } from '../admin/admin-address.ts'
 import { parseUpstreamAddress, type Address } from '../core/options.ts'
 import { buildParser, inWordsOf, misuse, readArguments, type CommandTable } from './command-line.ts'
+import { readTokenFile } from './token-file.ts'
 
 export interface TopSettings {
   /** As it was given. */
   readonly address: string
   readonly place: Address
+  /** '' without one. */
+  readonly token: string
   /** One look, as plain text. */
   readonly isOnce: boolean
 }
@@ -23,6 +26,7 @@ const table: CommandTable = {
   ].join('\n'),
   flags: [
     { name: 'admin', group: 'Proxy', doc: 'address of its admin listener: host:port or unix:path', defaultText: usualAdminAddress },
+    { name: 'admin-token-file', group: 'Proxy', doc: 'file with its token, which an address that other machines can reach asks for' },
     { name: 'once', group: 'Output', doc: 'print the present figures and end', isSwitch: true },
     { name: 'help', group: 'Other', doc: 'print this', isSwitch: true },
   ],
@@ -40,10 +44,10 @@ export async function readTopCommand(args: readonly string[], columns: number): 
   if (values.has('help')) return { kind: 'print', text: `${await (await buildParser(table, columns)).getHelp()}\n` }
   const address = values.get('admin')?.[0] ?? usualAdminAddress
   if (address === '') throw misuse('--admin needs an address')
-  return {
-    kind: 'top',
-    settings: { address, place: inWordsOf('admin', () => parseUpstreamAddress(address)), isOnce: values.has('once') },
-  }
+  const place = inWordsOf('admin', () => parseUpstreamAddress(address))
+  const tokenFile = values.get('admin-token-file')?.[0]
+  const token = tokenFile === undefined ? '' : readTokenFile(tokenFile)
+  return { kind: 'top', settings: { address, place, token, isOnce: values.has('once') } }
 }
 
 /** The words so far begin with the name of the command; the last one is to be completed. */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import { isMissing, runCommand } from '../support/program.ts'
 import { get, mainPath, RunningProxy, runToEnd } from '../support/running-command.ts'
@@ -22,6 +23,19 @@ test('top says what is wrong when there is nothing to look at', async () => {
   const { code, stderr } = await runToEnd(['top', '--once', '--admin', `unix:${folder.file('nothing.sock')}`])
   assert.equal(code, 1)
   assert.match(stderr, /no answer from the admin listener at unix:.*nothing listens there; was the proxy started with --admin\?/)
+})
+
+test('top shows the token to an address that other machines can reach, and says what is wrong without it', async () => {
+  using folder = new TemporaryFolder()
+  const [file, other] = [folder.file('token'), folder.file('other')]
+  writeFileSync(file, 'a-token-of-some-length\n')
+  writeFileSync(other, 'another-token-of-some-length\n')
+  await using proxy = await RunningProxy.start(['--workers', '1', '--admin', '0.0.0.0:0', '--admin-public', '--admin-token-file', file])
+  const port = / on 0\.0\.0\.0:([0-9]+)"/.exec(await proxy.child.said(/admin listener on/))?.[1] ?? ''
+  const top = ['top', '--once', '--admin', `127.0.0.1:${port}`]
+  assert.match((await runToEnd([...top, '--admin-token-file', file])).stdout, /^eproxy [0-9.]+ {2}ready/)
+  assert.match((await runToEnd(top)).stderr, /it wants its token: --admin-token-file FILE/)
+  assert.match((await runToEnd([...top, '--admin-token-file', other])).stderr, /it has another token/)
 })
 
 test('top takes what it finds elsewhere for what it is', async () => {

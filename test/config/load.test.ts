@@ -194,6 +194,10 @@ test('every mistake is told with its line, its column and what was expected', ()
       `${group}admin: ':9090'\n`,
       'a.yaml:2:8: admin: :9090 can be reached from other machines; say public: true when that is meant, or take 127.0.0.1',
     ],
+    [
+      `${group}admin: { address: ':9090', public: true }`,
+      'a.yaml:2:36: admin.public: :9090 can be reached from other machines and needs a token: who does not know it sees nothing there',
+    ],
     [`${group}admin: { address: '127.0.0.1:1', token: { env: NONE } }\n`, 'a.yaml:2:34: admin.token: the environment has no variable NONE'],
     [`${group}rateLimitStore: http://h\n`, 'a.yaml:2:17: rateLimitStore: expected redis://[user:password@]host:port[/db]'],
     [`upstreams: { a: [x:1], b: [x:1] }\n`, 'a.yaml:1:1: upstreams: there are 2 groups and no routes that say which request goes where'],
