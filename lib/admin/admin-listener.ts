@@ -206,14 +206,16 @@ export class AdminListener implements AsyncDisposable {
       case 'wrong-method':
         response.setHeader('allow', lookup.allow)
         return answer(response, 405, `${lookup.allow} only`)
-      case 'found':
+      case 'found': {
+        const by = whoIs(request)
         this.#serve(lookup.match, request, response).catch((error: unknown) => {
           // A client that leaves before its request is whole is its own affair.
-          if (request.readableAborted) return this.#logger.debug({ by: whoIs(request) }, 'admin listener: a client left in its request')
+          if (request.readableAborted) return this.#logger.debug({ by }, 'admin listener: a client left in its request')
           this.#logger.error({ err: error }, 'admin listener: a request failed')
           if (response.headersSent) response.destroy()
           else answer(response, 500, 'that failed; the log says why')
         })
+      }
     }
   }
 

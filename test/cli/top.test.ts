@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
-import { isMissing, runCommand } from '../support/program.ts'
+import { patiently, until } from '../support/patience.ts'
+import { isMissing } from '../support/program.ts'
 import { get, mainPath, RunningProxy, runToEnd } from '../support/running-command.ts'
 import { TemporaryFolder } from '../support/temporary-folder.ts'
 
@@ -52,9 +55,22 @@ describe('on a terminal', { skip: isMissing('script') }, () => {
     await using proxy = await RunningProxy.start(['--workers', '1', '--admin', path])
     await proxy.child.said(/admin listener on/)
     const command = `stty rows 30 cols 100; exec ${JSON.stringify(process.execPath)} ${JSON.stringify(mainPath)} top --admin ${path}`
-    const { code, stdout } = await runCommand('script', ['-qec', command, '/dev/null'], ['q'])
-    const text = stdout.toString()
-    assert.equal(code, 0, text)
+    // Its input stays open to the end: once that is over, script looks no more at what is said.
+    const child = spawn('script', ['-qec', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'ignore'] })
+    const closed = once(child, 'close') as Promise<[code: number | null]>
+    let text = ''
+    child.stdout.setEncoding('utf8').on('data', (more: string) => (text += more))
+    try {
+      await until(
+        () => text.includes('q ends'),
+        () => `its keys in ${text}`,
+      )
+      child.stdin.write('q')
+      const [code] = await patiently(closed, () => `its end, after ${text}`)
+      assert.equal(code, 0, text)
+    } finally {
+      child.kill('SIGKILL')
+    }
     assert.ok(text.includes('\u001b[?1049h') && text.includes('q ends, w shows the next worker'), text)
     assert.ok(text.lastIndexOf('\u001b[?1049l') > text.lastIndexOf('q ends'), text)
   })
