@@ -17,9 +17,7 @@ export class CommandAccessLog {
 
   /** Writes a line for each exchange. */
   follow(proxy: Proxy): void {
-    const log = this.#log
-    if (log?.needsRequestFields === true) proxy.summarizeFields()
-    if (log !== undefined) proxy.on('exchange', (summary) => log.write(summary))
+    proxy.logTo(this.#log)
   }
 
   reopen(): void {

@@ -13,6 +13,7 @@ import type { AfterExchange, ClientSide } from '../exchange/client-side.ts'
 import { ExchangeState, type Exchange } from '../exchange/exchange.ts'
 import type { ByteSocket, SocketHandler } from '../net/byte-socket.ts'
 import { Hold, HoldReason } from '../net/hold.ts'
+import type { ClientMemo } from '../policy/head-policy.ts'
 import type { DownstreamEnvironment } from './environment.ts'
 
 /** States in life order. */
@@ -74,6 +75,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
   hasEnded = false
   isRetired = false
   hasReserved = false
+  memo: ClientMemo | null = null
   #lingerBytes = 0
   #unsentBytes = 0
 
@@ -176,7 +178,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
   // ClientSide
 
   write(data: string | Buffer): boolean {
-    this.#exchange!.bytesOut += data.length
+    this.#exchange!.facts.bytesOut += data.length
     const flushed = this.socket.write(data)
     if (!flushed) {
       this.#unsentBytes = this.socket.unsentBytes
@@ -329,11 +331,11 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
       taken = this.#parser!.execute(bytes, start, end)
     } catch (error) {
       if (!(error instanceof ParseError)) throw error
-      exchange.bytesIn += end - start
+      exchange.facts.bytesIn += end - start
       exchange.refuse(error)
       return end - start
     }
-    exchange.bytesIn += taken
+    exchange.facts.bytesIn += taken
     if (this.#exchange === exchange) exchange.onClientTurnEnd(bytes)
     return taken
   }

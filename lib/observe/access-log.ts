@@ -4,8 +4,9 @@
  */
 import { ProxyError } from '../core/errors.ts'
 import type { AccessLogSettings } from '../core/service-options.ts'
-import type { ExchangeSummary } from './exchange-summary.ts'
+import type { ExchangeLog, ExchangeSummary } from './exchange-summary.ts'
 import { formatCombinedLine, formatJsonLine, type FormatLine, type LineContext } from './line-format.ts'
+import { LineBytes } from './line-bytes.ts'
 import { compileTemplate } from './line-template.ts'
 import { LineWriter } from './line-writer.ts'
 import { Redaction } from './redaction.ts'
@@ -28,20 +29,17 @@ export const accessLogDefaults: Omit<AccessLogSettings, 'destination'> = Object.
   redactQuery: Object.freeze([]),
 })
 
-export class AccessLog {
-  /** Summaries need `referer` and `userAgent` for these lines. */
-  readonly needsRequestFields: boolean
+export class AccessLog implements ExchangeLog {
   readonly #writer: LineWriter
   readonly #format: FormatLine
   readonly #context: LineContext
   readonly #sampling: Sampling
+  readonly #line = new LineBytes()
 
   /** Throws ProxyError ERR_EPROXY_OPTION, and the system's error when the file cannot be opened. */
   constructor({ worker = 0, onError = () => {}, ...given }: AccessLogOptions) {
     const settings: AccessLogSettings = { ...accessLogDefaults, ...given }
-    const { format, needsRequestFields } = chooseFormat(settings)
-    this.#format = format
-    this.needsRequestFields = needsRequestFields
+    this.#format = chooseFormat(settings)
     this.#context = { worker, redaction: new Redaction(settings.redactQuery) }
     this.#sampling = new Sampling(settings.sample)
     this.#writer = new LineWriter({ destination: settings.destination === '-' ? 1 : settings.destination, onError })
@@ -54,7 +52,11 @@ export class AccessLog {
 
   /** Never throws and never waits. */
   write(summary: ExchangeSummary): void {
-    if (this.#sampling.takes(summary)) this.#writer.write(this.#format(summary, this.#context))
+    if (!this.#sampling.takes(summary)) return
+    const line = this.#line
+    line.clear()
+    this.#format(line, summary, this.#context)
+    this.#writer.writeBytes(line.bytes, line.length)
   }
 
   /** Goes on in a new file of the same name, for log rotation, or on a new connection. Never rejects; false when the old one stays in use. */
@@ -77,15 +79,12 @@ export function checkAccessLog(settings: AccessLogSettings): void {
   chooseFormat(settings)
 }
 
-function chooseFormat({ format, template, escape }: AccessLogSettings): {
-  readonly format: FormatLine
-  readonly needsRequestFields: boolean
-} {
+function chooseFormat({ format, template, escape }: AccessLogSettings): FormatLine {
   switch (format) {
     case 'json':
-      return { format: formatJsonLine, needsRequestFields: false }
+      return formatJsonLine
     case 'combined':
-      return { format: formatCombinedLine, needsRequestFields: true }
+      return formatCombinedLine
     case 'template':
       return compileTemplate(template, escape ?? 'plain')
   }
