@@ -8,6 +8,7 @@ import type { LiveEvent } from '../../lib/observe/live-event.ts'
 import { askAdmin, EventReader, readMetrics } from '../support/admin-client.ts'
 import { NodeOrigin } from '../support/node-origin.ts'
 import { until } from '../support/patience.ts'
+import { runCommand } from '../support/program.ts'
 import { ProxyUnderTest, type StartOptions } from '../support/proxy-under-test.ts'
 import { get, RawClient } from '../support/raw-client.ts'
 import { TemporaryFolder } from '../support/temporary-folder.ts'
@@ -197,6 +198,18 @@ test('a socket file is for its owner only', async (t) => {
   assert.equal(statSync(path).mode & 0o777, 0o600)
   assert.equal((await askAdmin(address, '/healthz', { fields: { host: 'whatever.example' } })).status, 200)
   await admin.close()
+})
+
+test('a socket file that a killed process left behind is no obstacle, and that of a live one is', async (t) => {
+  using folder = new TemporaryFolder()
+  const path = folder.file('admin.sock')
+  const script = `require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`
+  await runCommand(process.execPath, ['-e', script])
+  assert.ok(statSync(path).isSocket())
+  const { address } = await start(t, {}, { address: `unix:${path}` })
+  assert.equal((await askAdmin(address, '/healthz')).status, 200)
+  await assert.rejects(start(t, {}, { address }), { code: 'ERR_EPROXY_LISTEN' })
+  assert.equal((await askAdmin(address, '/healthz')).status, 200)
 })
 
 test('a port that is taken is no riddle', async (t) => {
