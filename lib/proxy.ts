@@ -112,6 +112,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     this.#date = new HttpDate(systemClock)
     this.#limiter = new RateLimiter(systemClock, {
       onStoreState: (state, reason) => this.#reporter.onStoreState(state, reason),
+      onStoreUse: (isUsed, state, reason) => this.#reporter.onStoreUse(isUsed, state, reason),
       onFault: (error) => this.#reporter.onFault(error),
     })
     this.#read = {

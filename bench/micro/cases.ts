@@ -212,7 +212,7 @@ function limitCases(): readonly MicroCase[] {
     Buffer.from('GET / HTTP/1.1\r\nHost: example.com\r\nX-Api-Key: 0123456789abcdef\r\n\r\n'),
   )
   const head = engine.requestHead
-  const limiter = new RateLimiter(systemClock, { onStoreState() {}, onFault() {} })
+  const limiter = new RateLimiter(systemClock, { onStoreState() {}, onStoreUse() {}, onFault() {} })
   const base = { requests: 100, perMs: 1_000, burst: 200, ipv6Prefix: 64, shared: false }
   limiter.configure({
     rateLimits: { client: { ...base, key: { kind: 'client' } }, field: { ...base, key: { kind: 'header', name: 'x-api-key' } } },

@@ -48,6 +48,9 @@ export function assemble(file: CompleteContent, readSecret: ReadSecret): Configu
           deadlineMs: store.deadline,
           onError: store.onError,
           prefix: store.prefix,
+          ca: store.ca && readSecret(store.ca, ['rateLimitStore', 'ca']),
+          certificate: store.certificate && readSecret(store.certificate, ['rateLimitStore', 'certificate']),
+          key: store.key && readSecret(store.key, ['rateLimitStore', 'key']),
         }),
     }),
     engine: {

@@ -7,6 +7,7 @@ import { dirname, resolve } from 'node:path'
 import { ProxyError } from '../core/errors.ts'
 import { resolveOptions } from '../core/options.ts'
 import { checkRateLimits } from '../limit/rate-limiter.ts'
+import { findStoreFault } from '../limit/store-url.ts'
 import { checkAccessLog } from '../observe/access-log.ts'
 import { checkPolicies } from '../policy/policy.ts'
 import { assemble } from './assemble.ts'
@@ -57,10 +58,12 @@ export function interpret({ path, overrides, environment }: Sources, text: strin
   const configuration = assemble(content, (secret, steps) => {
     const { text: value, fault } = readSecret(secret, path, environment)
     if (fault !== '') objections.push({ steps, message: fault })
-    else if (steps[0] === 'rateLimitStore' && !isStoreUrl(value))
-      objections.push({ steps, message: 'expected redis://[user:password@]host:port[/db]' })
     return value
   })
+  if (objections.length > 0) refuse(objections)
+  const { rateLimitStore } = configuration.service
+  const storeFault = rateLimitStore && findStoreFault(rateLimitStore)
+  if (storeFault !== undefined) objections.push({ steps: ['rateLimitStore', storeFault.key], message: storeFault.message })
   if (objections.length > 0) refuse(objections)
   // What the layers below refuse and nobody here has looked for: better now than when workers run.
   const { service, engine, accessLog } = configuration
@@ -146,12 +149,6 @@ function readSecret(secret: Secret, path: string | undefined, environment: Sourc
   } catch (error) {
     return { text: '', fault: `${file}: ${explainReadError(error)}` }
   }
-}
-
-function isStoreUrl(text: string): boolean {
-  if (!URL.canParse(text)) return false
-  const { protocol, hostname, pathname } = new URL(text)
-  return (protocol === 'redis:' || protocol === 'rediss:') && hostname !== '' && /^\/?[0-9]*$/.test(pathname)
 }
 
 /** Whether it is about what was written, and not a fault of ours. */

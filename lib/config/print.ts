@@ -98,7 +98,14 @@ function maskSecrets(file: z.input<typeof fileSchema>): z.input<typeof fileSchem
   return {
     ...rest,
     ...(store !== undefined && {
-      rateLimitStore: typeof store === 'object' && typeof store.url === 'string' ? { ...store, url: maskPassword(store.url) } : store,
+      rateLimitStore:
+        typeof store === 'object'
+          ? {
+              ...store,
+              url: typeof store.url === 'string' ? maskPassword(store.url) : store.url,
+              ...(typeof store.key === 'string' && { key: mask }),
+            }
+          : store,
     }),
     ...(admin !== undefined && {
       admin: typeof admin === 'object' && typeof admin.token === 'string' && admin.token !== '' ? { ...admin, token: mask } : admin,

@@ -543,7 +543,10 @@ const rateLimit = z
   .describe('requests in a time: 100/s, or a section')
 
 const storeFields = z.strictObject({
-  url: secret.describe('redis://[user:password@]host:port[/db], { env: NAME } or { file: PATH }'),
+  url: secret.describe('redis://[user:password@]host:port[/db], rediss:// for TLS; { env: NAME } or { file: PATH }'),
+  ca: secret.describe("authorities that may sign the store's certificate, PEM: { file: PATH }; those of Node by default").exactOptional(),
+  certificate: secret.describe('the certificate that the store asks for, PEM: { file: PATH }').exactOptional(),
+  key: secret.describe('the key of that certificate, PEM: { file: PATH }').exactOptional(),
   deadline: quantity('ms', { min: 1, max: 10_000 }, 'then it counts as gone').prefault('20ms'),
   onError: z
     .enum(['local', 'open', 'closed'])

@@ -230,6 +230,10 @@ export interface RateLimitStoreOptions {
   /** When the store is slow or gone: count here, let all through, or refuse all. */
   readonly onError: 'local' | 'open' | 'closed'
   readonly prefix: string
+  /** PEM, of rediss://: the authorities that may sign its certificate (those of Node by default), and the certificate that it asks for. */
+  readonly ca?: string
+  readonly certificate?: string
+  readonly key?: string
 }
 
 export interface AdminOptions {

@@ -43,12 +43,14 @@ export class RateLimit {
   readonly fieldName: string
   readonly #table: RateTable
   readonly #leaseRequests: number
+  readonly #storeKeyStart: string
 
   // Of the last decision.
   #tat = 0
   #now = 0
   #extra = 0
-  #taken: 'nothing' | 'account' | 'lease' = 'nothing'
+  /** `charge`: from the account here, and the store is told. */
+  #taken: 'nothing' | 'account' | 'charge' | 'lease' = 'nothing'
   /** It was refused because the store cannot be asked. */
   wasUnreachable = false
 
@@ -67,6 +69,7 @@ export class RateLimit {
     this.#table = new RateTable(store !== null)
     const { requests, perMs, burst } = options
     this.#leaseRequests = Math.min(Math.floor((requests * leaseMs) / perMs), burst >> 1)
+    this.#storeKeyStart = `${name}:${requests}/${perMs}ms+${burst}`
   }
 
   get counts(): RateLimitCounts {
@@ -79,16 +82,38 @@ export class RateLimit {
 
   /** Whether a key may make one more request now. `kind` and `text` are what the key was made of, for the store. */
   take(high: number, low: number, kind: KeyKind, text: string, nowMs: number): boolean {
-    const { store } = this
+    const { store, rate } = this
+    const isShared = store !== null && store.isReady
+    this.#extra = 0
     this.#taken = 'nothing'
-    if (store === null) return this.#takeLocal(high, low, nowMs)
+    if (store !== null && !isShared && store.onError !== 'local') return this.#takeUncounted(store)
     this.wasUnreachable = false
-    if (store.isReady) return this.#takeShared(store, high, low, kind, text, nowMs)
-    if (store.onError === 'local') return this.#takeLocal(high, low, nowMs)
-    this.#unreachable++
-    this.wasUnreachable = store.onError === 'closed'
-    this.#tat = this.#now = this.#extra = 0
-    return !this.wasUnreachable
+    const table = this.#table
+    const now = rate.toUnits(nowMs)
+    const slot = table.slotOf(high, low, now)
+    const tat = Math.max(table.tats[slot]!, now)
+    this.#now = now
+    this.#tat = tat
+    if (isShared && this.#takeLeased(slot, nowMs)) {
+      if (this.#extra <= this.#leaseRequests >> 1) this.#ask(store, slot, high, low, kind, text)
+      return true
+    }
+    if (tat - now > rate.leadUnits) {
+      if (isShared) this.#limitedShared++
+      else this.#limitedLocal++
+      return false
+    }
+    this.#tat = table.tats[slot] = tat + rate.costUnits
+    if (!isShared) {
+      this.#taken = 'account'
+      this.#allowedLocal++
+      return true
+    }
+    this.#taken = 'charge'
+    this.#allowedShared++
+    table.debts[slot]!++
+    this.#ask(store, slot, high, low, kind, text)
+    return true
   }
 
   /** Takes the last decision back: another limit has refused the request that this one let through. */
@@ -98,15 +123,15 @@ export class RateLimit {
     const table = this.#table
     const slot = taken === 'nothing' ? -1 : table.find(high, low)
     if (slot < 0) return
-    if (this.store === null) table.tats[slot]! -= this.rate.costUnits
-    else if (taken === 'account' && table.debts[slot]! > 0) {
+    if (taken === 'account') table.tats[slot]! -= this.rate.costUnits
+    else if (taken === 'charge' && table.debts[slot]! > 0) {
       table.debts[slot]!--
       table.tats[slot]! -= this.rate.costUnits
-    } else if (taken === 'lease' || table.asked[slot] === 1) {
+    } else {
       // The store charges it, or has: it is there for the next request.
       table.leases[slot]!++
       table.leaseEnds[slot] = Math.max(table.leaseEnds[slot]!, this.#now / this.rate.unitsPerMs + leaseKeptMs)
-    } else table.tats[slot]! -= this.rate.costUnits
+    }
   }
 
   /** After the last decision: requests that the key could make now. */
@@ -123,52 +148,25 @@ export class RateLimit {
     return this.rate.resetMs(this.#tat, this.#now)
   }
 
-  #takeLocal(high: number, low: number, nowMs: number): boolean {
-    const { rate } = this
-    const table = this.#table
-    const now = rate.toUnits(nowMs)
-    const slot = table.slotOf(high, low, now)
-    const tat = Math.max(table.tats[slot]!, now)
-    this.#now = now
-    this.#extra = 0
-    if (tat - now > rate.leadUnits) {
-      this.#tat = tat
-      this.#limitedLocal++
-      return false
-    }
-    this.#tat = table.tats[slot] = tat + rate.costUnits
-    this.#taken = 'account'
-    this.#allowedLocal++
-    return true
+  /** The store cannot be asked, and nothing is counted meanwhile. */
+  #takeUncounted({ onError }: SharedStore): boolean {
+    this.#unreachable++
+    this.wasUnreachable = onError === 'closed'
+    this.#tat = this.#now = 0
+    return !this.wasUnreachable
   }
 
-  #takeShared(store: SharedStore, high: number, low: number, kind: KeyKind, text: string, nowMs: number): boolean {
-    const { rate } = this
-    const table = this.#table
-    const now = rate.toUnits(nowMs)
-    const slot = table.slotOf(high, low, now)
-    const tat = Math.max(table.tats[slot]!, now)
-    this.#now = now
-    this.#tat = tat
-    this.#extra = 0
-    if (table.leases[slot]! > 0 && table.leaseEnds[slot]! > nowMs) {
-      const left = --table.leases[slot]!
-      this.#extra = left
-      this.#taken = 'lease'
-      this.#allowedShared++
-      if (left <= this.#leaseRequests >> 1) this.#ask(store, slot, high, low, kind, text)
-      return true
-    }
-    table.leases[slot] = 0
-    if (tat - now > rate.leadUnits) {
-      this.#limitedShared++
+  /** Whether the store was paid for the request ahead. */
+  #takeLeased(slot: number, nowMs: number): boolean {
+    const { leases, leaseEnds } = this.#table
+    const leased = leases[slot]!
+    if (leased === 0 || leaseEnds[slot]! <= nowMs) {
+      leases[slot] = 0
       return false
     }
-    this.#tat = table.tats[slot] = tat + rate.costUnits
-    table.debts[slot]!++
-    this.#taken = 'account'
+    this.#extra = leases[slot] = leased - 1
+    this.#taken = 'lease'
     this.#allowedShared++
-    this.#ask(store, slot, high, low, kind, text)
     return true
   }
 
@@ -207,9 +205,14 @@ export class RateLimit {
     if (slot >= 0) this.#table.asked[slot] = 0
   }
 
-  /** The same on all machines. What a field holds may be a secret, and as long as it likes: it is not told. */
+  /**
+   * The same on all machines that have the limit as it is here. With other numbers the account would mean something else: a client that is
+   * within one could be far beyond the other. What a field holds may be a secret, and as long as it likes: it is not told.
+   */
   #storeKey(kind: KeyKind, text: string): string {
-    return `${this.name}:${kind}:${kind === 'client' ? formatClientNetwork(text, this.options.ipv6Prefix) : kind === 'header' ? digest(text) : text}`
+    const start = `${this.#storeKeyStart}:${kind}:`
+    if (kind === 'client') return start + formatClientNetwork(text, this.options.ipv6Prefix)
+    return start + (kind === 'header' ? digest(`${this.fieldName}:${text}`) : text)
   }
 }
 

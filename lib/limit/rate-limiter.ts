@@ -9,6 +9,7 @@ import type { Clock } from '../core/timers.ts'
 import { KeyHasher } from './key-hasher.ts'
 import { RateLimit, type RateLimitCounts } from './rate-limit.ts'
 import { RequestLimits } from './request-limits.ts'
+import { findStoreFault } from './store-url.ts'
 import { SharedStore, type StoreEvents, type StoreStats } from './shared-store.ts'
 
 export interface RateLimiterStats {
@@ -65,12 +66,14 @@ export class RateLimiter {
   }
 }
 
-/** Throws ProxyError ERR_EPROXY_OPTION for a limit that is referred to and not there, or shared without a store. */
+/** Throws ProxyError ERR_EPROXY_OPTION for a limit that is referred to and not there, or shared without a store, and for a store that cannot be. */
 export function checkRateLimits({ rateLimits, rateLimitStore, listeners, routes }: ServiceOptions): void {
   for (const [name, { shared }] of Object.entries(rateLimits)) {
     if (shared && rateLimitStore === undefined)
       throw new ProxyError('ERR_EPROXY_OPTION', `rate limit ${name} is shared, and there is no rateLimitStore to share it in`)
   }
+  const fault = rateLimitStore && findStoreFault(rateLimitStore)
+  if (fault !== undefined) throw new ProxyError('ERR_EPROXY_OPTION', `rateLimitStore.${fault.key}: ${fault.message}`)
   const users = [
     ...listeners.map((row) => ({ place: `listener ${row.address}`, names: row.rateLimits })),
     ...routes.map((row) => ({ place: `route ${row.name}`, names: row.rateLimits })),

@@ -1,6 +1,6 @@
 /**
  * The limits that hold for the requests of one route, one after the other: a request passes when all let it through, and counts for none
- * when one does not. Says the same in fields: `RateLimit` and `RateLimit-Policy` as draft-ietf-httpapi-ratelimit-headers-10 has them, and
+ * when one does not. Says the same in fields: `RateLimit` and `RateLimit-Policy` as draft-ietf-httpapi-ratelimit-headers-11 has them, and
  * Retry-After. One object for each route and listener; what it says holds until the next request.
  */
 import type { RequestHead } from '../../native-free-parser/index.ts'

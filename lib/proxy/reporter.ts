@@ -114,10 +114,14 @@ export class Reporter {
   }
 
   onStoreState(state: StoreState, reason: string): void {
-    const { onError } = this.#config().service?.rateLimitStore ?? { onError: 'local' }
-    if (state === 'ready') this.#logger.info({ state }, 'rate limits are shared')
-    else this.#logger.warn({ state, reason, meanwhile: onError }, 'the store of shared rate limits is not used')
+    this.#logger.debug({ state, reason }, 'the store of shared rate limits')
     if (this.#emitter.listenerCount('rateLimitStore') > 0) this.#tell(() => this.#emitter.emit('rateLimitStore', { state, reason }))
+  }
+
+  onStoreUse(isUsed: boolean, state: StoreState, reason: string): void {
+    const { onError } = this.#config().service?.rateLimitStore ?? { onError: 'local' }
+    if (isUsed) this.#logger.info({ state }, 'rate limits are shared')
+    else this.#logger.warn({ state, reason, meanwhile: onError }, 'the store of shared rate limits is not used')
   }
 
   onDesync(connection: UpstreamConnection, kind: DesyncKind, bytes: number): void {

@@ -199,7 +199,10 @@ test('every mistake is told with its line, its column and what was expected', ()
       'a.yaml:2:36: admin.public: :9090 can be reached from other machines and needs a token: who does not know it sees nothing there',
     ],
     [`${group}admin: { address: '127.0.0.1:1', token: { env: NONE } }\n`, 'a.yaml:2:34: admin.token: the environment has no variable NONE'],
-    [`${group}rateLimitStore: http://h\n`, 'a.yaml:2:17: rateLimitStore: expected redis://[user:password@]host:port[/db]'],
+    [
+      `${group}rateLimitStore: http://h\n`,
+      'a.yaml:2:17: rateLimitStore: expected redis://[user:password@]host:port[/db], or rediss:// for TLS; %40 stands for @, and so on',
+    ],
     [`upstreams: { a: [x:1], b: [x:1] }\n`, 'a.yaml:1:1: upstreams: there are 2 groups and no routes that say which request goes where'],
     ['', 'a.yaml:1:1: there is nothing to do: expected upstreams, or routes that answer by themselves'],
     [

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { interpret } from '../../lib/config/load.ts'
+import { interpret, type Loaded } from '../../lib/config/load.ts'
 import type { Override } from '../../lib/config/overrides.ts'
 import { printConfiguration } from '../../lib/config/print.ts'
 
@@ -95,9 +95,18 @@ test('every value says where it came from', () => {
 })
 
 test('secrets that were written out are masked', () => {
-  const loaded = interpret({ path: 'a.yaml', overrides: [], environment }, text.replace('{ env: TOKEN }', 'open-sesame'))
-  const printed = printConfiguration(loaded, [])
+  const written = text.replace('{ env: TOKEN }', 'open-sesame')
+  const loaded = interpret({ path: 'a.yaml', overrides: [], environment }, written)
+  const printed = printConfiguration({ ...loaded, content: withKey(loaded.content, 'open-sesame') }, [])
+  assert.match(printed, / key: "?\*{8}"?/)
   assert.doesNotMatch(printed, /sesame|pa@ss/)
   assert.match(printed, /token: "?\*{8}"?/)
   assert.match(printed, /url: redis:\/\/user:\*{8}@host:1\/2/)
 })
+
+/** A key of TLS for its store. */
+function withKey(content: Loaded['content'], key: string): Loaded['content'] {
+  const { rateLimitStore } = content
+  assert(rateLimitStore !== undefined)
+  return { ...content, rateLimitStore: { ...rateLimitStore, key } }
+}

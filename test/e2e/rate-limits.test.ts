@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import type { RateLimitOptions, RouteOptions, ServiceOptions } from '../../lib/core/service-options.ts'
+import { silentLogger } from '../../lib/observe/logger.ts'
 import { until } from '../support/patience.ts'
 import { anyRequest, groupOf, listener, routeTo, serviceOf } from '../support/service.ts'
 import { isMissing } from '../support/program.ts'
@@ -9,6 +10,7 @@ import { ProxyUnderTest } from '../support/proxy-under-test.ts'
 import { get, withBody, type RawClient } from '../support/raw-client.ts'
 import { RedisServer } from '../support/redis-server.ts'
 import { answeringWith, ScriptedOrigin } from '../support/scripted-origin.ts'
+import { UnrulyRedis } from '../support/unruly-redis.ts'
 
 /** So few an hour that a test ends before the next one is due. */
 function limitOf(requests: number, more: Partial<RateLimitOptions> = {}): RateLimitOptions {
@@ -262,6 +264,61 @@ test('two proxies share a limit through a Redis, and go on when it is killed', {
   await storesAre('ready')
   assert.equal(states.at(-1), 'ready')
   assert(states.includes('gone'))
+})
+
+test('that a store is not used is a warning once, and told again when it is used, whatever happens between', async (t) => {
+  const redis = await UnrulyRedis.start('nonsense')
+  t.after(() => redis[Symbol.asyncDispose]())
+  const said: string[] = []
+  const tell = (level: string) => (fields: object, message: string) => {
+    if ('state' in fields) said.push(`${level}: ${message}`)
+  }
+  const logger = { ...silentLogger, debug: tell('debug'), info: tell('info'), warn: tell('warn'), error: tell('error') }
+  const origin = await startOrigin(t)
+  const service = makeService(
+    origin,
+    {
+      // More than are asked for here.
+      rateLimits: { many: limitOf(1_000, { shared: true }) },
+      rateLimitStore: { url: redis.url, deadlineMs: 5_000, onError: 'local', prefix: 'eproxy:' },
+    },
+    { rateLimits: ['many'] },
+  )
+  const proxy = await ProxyUnderTest.start(t, { service, logger })
+  const client = await proxy.client()
+  const goOn = async (): Promise<void> => {
+    const count = redis.connectedAt.length + 1
+    await until(
+      () => redis.connectedAt.length >= count,
+      () => `${count} connections; said: ${said.join(', ')}`,
+    )
+    assert.deepEqual(await statuses(client, ...times(3)), [200, 200, 200])
+  }
+  await goOn()
+  redis.manner = 'hang-up'
+  await goOn()
+  redis.refusal = 'READONLY no'
+  redis.manner = 'refuse'
+  await goOn()
+  await until(
+    () => said.filter((line) => line === 'debug: the store of shared rate limits').length >= 2,
+    () => `another reason; said: ${said.join(', ')}`,
+  )
+  const notUsed = 'warn: the store of shared rate limits is not used'
+  assert.deepEqual(
+    said.filter((line) => !line.startsWith('debug')),
+    [notUsed],
+  )
+  redis.manner = 'answer'
+  await until(
+    () => proxy.proxy.stats.rateLimitStore?.state === 'ready',
+    () => `the store to be used; said: ${said.join(', ')}`,
+  )
+  assert.deepEqual(await statuses(client, ...times(3)), [200, 200, 200])
+  assert.deepEqual(
+    said.filter((line) => !line.startsWith('debug')),
+    [notUsed, 'info: rate limits are shared'],
+  )
 })
 
 test('with a store that is gone and a limit that is to let nothing through then, the answer is 503', async (t) => {

@@ -1,4 +1,4 @@
-/** A limit by itself, against a reference that keeps whole numbers of any size, and shared, against a store that the test plays. */
+/** A limit by itself, against a reference that keeps whole numbers of any size. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'

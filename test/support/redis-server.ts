@@ -1,10 +1,13 @@
 /** A real Redis on a free port of 127.0.0.1, which keeps nothing on disk. It can be made to stand still, be killed, and come back. */
 import { Redis } from 'ioredis'
 import { ServerProgram } from './program.ts'
+import type { CertificateFiles } from './certificate.ts'
 import { TemporaryFolder } from './temporary-folder.ts'
 
 export interface RedisServerOptions {
   readonly password?: string
+  /** Instead of plain TCP: it shows this certificate, and asks clients for one that it has signed. */
+  readonly tls?: CertificateFiles
 }
 
 export class RedisServer implements AsyncDisposable {
@@ -34,7 +37,7 @@ export class RedisServer implements AsyncDisposable {
   }
 
   get url(): string {
-    return `redis://127.0.0.1:${this.port}`
+    return `${this.#options.tls === undefined ? 'redis' : 'rediss'}://127.0.0.1:${this.port}`
   }
 
   /** A connection of the test's own: to look at what is there, and to spoil it. */
@@ -75,7 +78,13 @@ export class RedisServer implements AsyncDisposable {
   }
 }
 
-function makeArguments(port: number, folder: TemporaryFolder, { password }: RedisServerOptions): readonly string[] {
-  const options = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder.path]
+function makeArguments(port: number, folder: TemporaryFolder, { password, tls }: RedisServerOptions): readonly string[] {
+  const options = ['--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder.path]
+  if (tls === undefined) options.push('--port', String(port))
+  else {
+    const { certificate, key } = tls
+    options.push('--port', '0', '--tls-port', String(port), '--tls-cert-file', certificate, '--tls-key-file', key)
+    options.push('--tls-ca-cert-file', certificate, '--tls-auth-clients', 'yes')
+  }
   return password === undefined ? options : [...options, '--requirepass', password]
 }
