@@ -107,12 +107,20 @@ function assembleListener(row: CompleteListener): ListenerOptions {
 }
 
 function assembleGroup(row: FileGroup): GroupOptions {
-  const { outlier } = row
+  const { outlier, stickyCookie } = row
   return present<GroupOptions>({
     servers: row.servers,
     balance: row.balance,
     hashOn: row.hashOn,
-    stickyCookie: row.stickyCookie,
+    stickyCookie: stickyCookie.name,
+    stickyAttributes: {
+      path: stickyCookie.path,
+      domain: stickyCookie.domain,
+      maxAgeMs: stickyCookie.maxAge,
+      secure: stickyCookie.secure,
+      httpOnly: stickyCookie.httpOnly,
+      sameSite: stickyCookie.sameSite,
+    },
     slowStartMs: row.slowStart,
     panicShare: row.panicShare,
     resolveAll: row.resolveAll,

@@ -17,8 +17,9 @@ import {
 import { suggest } from '../core/suggest.ts'
 import { findEditFault, findValueFault } from '../policy/field-edits.ts'
 import { edgeSecurityFields, findSecurityFault } from '../policy/security-fields.ts'
+import { findCookieFault } from '../upstream/sticky-cookie.ts'
 import { canonicalAddress, show } from './leaves.ts'
-import type { FileContent, FileListener, FileRateLimit, FileRoute } from './schema.ts'
+import { defaultStickyCookie, type FileContent, type FileGroup, type FileListener, type FileRateLimit, type FileRoute } from './schema.ts'
 
 type Profile = 'raw' | 'edge'
 type Given<T, K extends keyof T> = T & { readonly [P in K]-?: Exclude<T[P], undefined> }
@@ -320,6 +321,9 @@ function findGroupObjections({ upstreams, routes }: CompleteContent): Objection[
         isKey: true,
         message: 'every server of this group is a backup; one has to be there for every day',
       })
+    if (group.servers.some(({ backup }) => !backup) && group.servers.every(({ backup, weight }) => backup || weight === 0))
+      found.push({ steps: ['upstreams', name, 'servers'], message: 'no server of this group gets requests: every weight is 0' })
+    found.push(...findIdleOptions(group, ['upstreams', name]))
     if (group.health !== undefined && group.health.timeout > group.health.interval)
       found.push({
         steps: ['upstreams', name, 'health', 'timeout'],
@@ -330,6 +334,26 @@ function findGroupObjections({ upstreams, routes }: CompleteContent): Objection[
   }
   return found
 }
+
+/** What somebody wrote in the belief that it does something. */
+function findIdleOptions({ balance, hashOn, stickyCookie, health }: FileGroup, steps: readonly PropertyKey[]): Objection[] {
+  const found: Objection[] = []
+  const unused = (key: string, message: string): void => void found.push({ steps: [...steps, ...key.split('.')], isKey: true, message })
+  if (hashOn.kind !== 'client' && balance !== 'hash') unused('hashOn', `it is for balance: hash, and balance is ${balance}`)
+  if (balance === 'sticky') {
+    const fault = findCookieFault(stickyCookie.name, { ...stickyCookie, maxAgeMs: stickyCookie.maxAge })
+    found.push(...objection([...steps, 'stickyCookie'], fault))
+  } else if (JSON.stringify(stickyCookie) !== JSON.stringify(defaultStickyCookie))
+    unused('stickyCookie', `it is for balance: sticky, and balance is ${balance}`)
+  if (health?.kind === 'tcp') {
+    if (health.path !== '/') unused('health.path', noQuestion)
+    if (health.host !== '') unused('health.host', noQuestion)
+    if (health.body !== '') unused('health.body', noQuestion)
+  }
+  return found
+}
+
+const noQuestion = 'a check of kind tcp asks for nothing; it is for kind: http'
 
 function findStoreObjections({ rateLimits, rateLimitStore }: CompleteContent): Objection[] {
   if (rateLimitStore !== undefined) return []

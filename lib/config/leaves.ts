@@ -114,12 +114,14 @@ export function canonicalAddress(text: string): string {
   return formatAddress(parseListenAddress(text))
 }
 
-const tokenPattern = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
-
 /** RFC 9110 section 5.6.2. */
+export function isToken(text: string): boolean {
+  return /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(text)
+}
+
 export function token(doc: string, what = 'a token') {
   return checkedText(doc, (text) => {
-    if (!tokenPattern.test(text)) throw new Error(`${show(text)} is not ${what}`)
+    if (!isToken(text)) throw new Error(`${show(text)} is not ${what}`)
   })
 }
 

@@ -25,9 +25,11 @@ import { logFormats, logLevels } from '../observe/logger.ts'
 import { findActionFault } from '../policy/rule-actions.ts'
 import { edgeSecurityFields } from '../policy/security-fields.ts'
 import { NetworkSet } from '../route/networks.ts'
+import { plainCookie } from '../upstream/sticky-cookie.ts'
 import {
   checkedText,
   fieldValue,
+  isToken,
   listenAddress,
   network,
   numbers,
@@ -212,7 +214,11 @@ const listener = z.strictObject({
 
 const server = z.strictObject({
   address: serverAddress('[http://]host:port, unix:path or srv:_service._proto.name'),
-  weight: quantity('count', { min: 1, max: 1_000 }, 'share of the requests, beside the weights of the others').prefault(1),
+  weight: quantity(
+    'count',
+    { min: 0, max: 1_000 },
+    'share of the requests, beside the weights of the others; 0: none but those of clients that stick to it',
+  ).prefault(1),
   backup: z.boolean().describe('used when no other server of the group can be').prefault(false),
 })
 
@@ -221,7 +227,7 @@ const servers = z
   .min(1, { error: 'expected one server at least' })
   .describe('servers of the group: addresses, or sections with address, weight and backup')
 
-const statuses = z
+const statusList = z
   .array(
     z.codec(
       z.union([z.number(), z.string()], { error: 'expected a status or a range, such as 200 or 200-399' }),
@@ -242,6 +248,9 @@ const statuses = z
     ),
   )
   .min(1, { error: 'expected one status at least' })
+const statuses = z.union([statusList, short(z.union([z.number(), z.string()]), statusList, (one) => [one])], {
+  error: 'expected a status, a range, or a list of them',
+})
 
 const healthFields = z.strictObject({
   kind: z.enum(['http', 'tcp']).describe('http asks for a response, tcp for a connection').prefault('http'),
@@ -277,13 +286,15 @@ const outlier = z
   .union([outlierFields, short(z.literal(true), outlierFields, () => ({}))], { error: 'expected true or a section' })
   .describe('servers that fail requests are left out for a time: true, or a section')
 
+const breakerFields = z.strictObject({
+  exchanges: quantity('count', { min: 1, max: countMax }, 'exchanges of the group at a time').prefault(1_024),
+  waiting: quantity('count', { min: 0, max: countMax }, 'of these, waiting for a connection').prefault(1_024),
+  retries: quantity('count', { min: 0, max: countMax }, 'retries of the group at a time').prefault(32),
+})
+
 const breaker = z
-  .strictObject({
-    exchanges: quantity('count', { min: 1, max: countMax }, 'exchanges of the group at a time').prefault(1_024),
-    waiting: quantity('count', { min: 0, max: countMax }, 'of these, waiting for a connection').prefault(1_024),
-    retries: quantity('count', { min: 0, max: countMax }, 'retries of the group at a time').prefault(32),
-  })
-  .describe('beyond these the group answers 503 at once')
+  .union([breakerFields, short(z.literal(true), breakerFields, () => ({}))], { error: 'expected true or a section' })
+  .describe('beyond these the group answers 503 at once: true, or a section')
 
 const hashOn = z
   .union(
@@ -313,6 +324,28 @@ const hashOn = z
   )
   .describe('what balance: hash looks at: client, { header: NAME } or { cookie: NAME }')
 
+const stickyCookieFields = z.strictObject({
+  name: token('the name', 'the name of a cookie').prefault('eproxy-server'),
+  path: checkedText('below which browsers send it', (text) => {
+    if (!/^\/[\x21-\x3a\x3c-\x7e]*$/.test(text)) throw new Error(`${show(text)} is not a path; it begins with / and has no space or ;`)
+  }).prefault(plainCookie.path),
+  domain: checkedText("host below which browsers send it; '' = only to the one that set it", (text) => {
+    if (!/^[A-Za-z0-9.-]*$/.test(text)) throw new Error(`${show(text)} is not a domain`)
+  }).prefault(plainCookie.domain),
+  maxAge: quantity('ms', { min: 0, max: 400 * day }, 'how long browsers keep it, 0 = until they are closed').prefault('0'),
+  secure: z.boolean().describe('only over TLS').prefault(plainCookie.secure),
+  httpOnly: z.boolean().describe('not for scripts').prefault(plainCookie.httpOnly),
+  sameSite: z.enum(['Strict', 'Lax', 'None']).describe('whether other sites make browsers send it').prefault(plainCookie.sameSite),
+})
+/** Of `stickyCookie`. */
+export const defaultStickyCookie = stickyCookieFields.parse({})
+
+const stickyCookie = z
+  .union([stickyCookieFields, short(z.string(), stickyCookieFields, (cookie) => ({ name: cookie }))], {
+    error: 'expected the name of a cookie, or a section',
+  })
+  .describe('the cookie that balance: sticky sets: its name, or a section')
+
 const group = z.strictObject({
   servers,
   balance: z
@@ -320,7 +353,7 @@ const group = z.strictObject({
     .describe('how a server is chosen: round-robin, least-connections, power-of-two (the less busy of two), hash or sticky')
     .prefault('power-of-two'),
   hashOn: hashOn.prefault('client'),
-  stickyCookie: token('name of the cookie that balance: sticky sets', 'the name of a cookie').prefault('eproxy-server'),
+  stickyCookie: stickyCookie.prefault({}),
   slowStart: quantity(
     'ms',
     { min: 0, max: day },
@@ -363,13 +396,20 @@ const pathText = (doc: string) =>
   })
 
 const pathPrefix = z.strictObject({ prefix: pathText('first segments of the path') })
+/** What means many paths elsewhere would mean one path here that nobody ever asks for. */
+const plainPrefix = checkedText('first segments of the path', (text) => {
+  if (/^\/.*[*{}]/.test(text))
+    throw new Error(
+      `nothing stands for other text in ${show(text)}: a path takes all that is below it, and { pattern } is a regular expression; write { prefix } or { exact } when it is meant to the letter`,
+    )
+})
 const pathMatch = z
   .union(
     [
       z.strictObject({ exact: pathText('the whole path') }),
       pathPrefix,
       z.strictObject({ pattern: regularExpression('a regular expression for the whole path') }),
-      short(z.string(), pathPrefix, (prefix) => ({ prefix })),
+      short(plainPrefix, pathPrefix, (prefix) => ({ prefix })),
     ],
     { error: 'expected a path, or one of exact, prefix and pattern' },
   )
@@ -386,7 +426,11 @@ const hosts = oneOrMore(
   }),
   'host names, or *.example.com for all below it; none: any',
 )
-const methods = oneOrMore(token('a method', 'a method'), 'methods; none: any')
+const method = checkedText('a method', (text) => {
+  if (!isToken(text)) throw new Error(`${show(text)} is not a method`)
+  if (text !== text.toUpperCase()) throw new Error(`methods are compared to the letter: write ${text.toUpperCase()}, not ${show(text)}`)
+})
+const methods = oneOrMore(method, 'methods; none: any')
 
 const match = z
   .strictObject({
@@ -463,6 +507,12 @@ const retry = z
   })
   .describe('when another server is tried')
 
+const rewriteFields = z.strictObject({ prefix: pathText('what stands for the matched prefix') })
+const mirrorFields = z.strictObject({
+  upstream: name('the name of a group').describe('the group that gets copies; its answers are thrown away'),
+  share: share('share of the requests that is copied').prefault(1),
+})
+
 const route = z.strictObject({
   name: name('the name in logs and metrics; route-1 and so on by default').exactOptional(),
   match: match.prefault({}),
@@ -470,8 +520,10 @@ const route = z.strictObject({
   redirect: redirect.exactOptional(),
   answer: answer.exactOptional(),
   rewrite: z
-    .strictObject({ prefix: pathText('what stands for the matched prefix') })
-    .describe('changes the path that the server gets')
+    .union([rewriteFields, short(z.string(), rewriteFields, (prefix) => ({ prefix }))], {
+      error: 'expected a path, or a section with prefix',
+    })
+    .describe('what stands for the matched prefix in the path that the server gets: a path, or a section')
     .exactOptional(),
   requestHeaders: fieldEdits.describe('changes fields of the request').prefault({}),
   responseHeaders: fieldEdits.describe('changes fields of the response').prefault({}),
@@ -483,11 +535,10 @@ const route = z.strictObject({
   allow: z.array(network('an address or a network in CIDR notation')).describe('only these clients; 403').prefault([]),
   deny: z.array(network('an address or a network in CIDR notation')).describe('not these clients; 403').prefault([]),
   mirror: z
-    .strictObject({
-      upstream: name('the name of a group').describe('the group that gets copies; its answers are thrown away'),
-      share: share('share of the requests that is copied').prefault(1),
+    .union([mirrorFields, short(z.string(), mirrorFields, (to) => ({ upstream: to }))], {
+      error: 'expected the name of a group, or a section with upstream',
     })
-    .describe('copies requests to another group')
+    .describe('copies requests to another group: its name, or a section')
     .exactOptional(),
   rules: rules.prefault({}),
 })

@@ -148,6 +148,18 @@ export interface ServerOptions {
   readonly backup: boolean
 }
 
+/** Of RFC 6265 section 5.2. */
+export interface CookieAttributes {
+  readonly path: string
+  /** '' for the host alone that set it. */
+  readonly domain: string
+  /** 0: until the browser is closed. */
+  readonly maxAgeMs: number
+  readonly secure: boolean
+  readonly httpOnly: boolean
+  readonly sameSite: 'Strict' | 'Lax' | 'None'
+}
+
 export interface GroupOptions {
   readonly servers: readonly ServerOptions[]
   readonly balance: Balance
@@ -155,6 +167,8 @@ export interface GroupOptions {
   readonly hashOn: { readonly kind: 'client' } | { readonly kind: 'header' | 'cookie'; readonly name: string }
   /** For 'sticky': name of the cookie that we set. */
   readonly stickyCookie: string
+  /** Of that cookie. Not there: Path=/; HttpOnly; SameSite=Lax, for as long as the browser runs. */
+  readonly stickyAttributes?: CookieAttributes
   /** How long a server that is new or back gets less than its share, 0 = not at all. */
   readonly slowStartMs: number
   /** With fewer than this share of servers usable, health is not looked at. From 0 (never) to 1. */

@@ -183,6 +183,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     const route = policy.routeFor(head)
     const { config, heads, tolerated } = route
     this.#config = config
+    if (config.timeouts.request !== policy.config.timeouts.request) this.#limitTotal(config.timeouts.request)
     facts.route = route.name
     this.#tolerated = tolerated
     const changes = heads === null ? null : this.#changeHeads(heads, head, client!)
@@ -486,6 +487,13 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   #to(next: ExchangeState): void {
     if (!isLegalMove(this.#state, next)) contradiction(`exchange ${this.#state} -> ${next}`)
     this.#state = next
+  }
+
+  /** So many milliseconds from the beginning of the exchange to its end, 0 for as long as it takes. */
+  #limitTotal(ms: number): void {
+    const { wheel } = this.#environment
+    if (ms > 0) wheel.arm(this.#totalDeadline, 'request', Math.max(0, ms - this.facts.headMs))
+    else wheel.disarm(this.#totalDeadline)
   }
 
   /** What the route asks for in both heads. Valid until the next request of anybody. */

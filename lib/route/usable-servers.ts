@@ -33,11 +33,12 @@ const usable = ADMITTED | HEALTHY | REACHABLE
 const all = 0xff
 
 /**
- * Writes 1 for each server that may be chosen and 0 for the others. `panicShare`: with fewer than this share of the admitted servers usable all
- * of them are selected, from 0 (never) to 1. What was tried counts, and is not selected.
+ * Writes 1 for each server that may be chosen and 0 for the others. `panicShare`: with fewer than this share of the admitted servers healthy all
+ * that can be reached are selected, from 0 (never) to 1. What was tried counts, and is not selected.
  */
 export function selectUsable(marks: Uint8Array, panicShare: number, selected: Uint8Array): Selection {
   let primaries = 0
+  let healthyPrimaries = 0
   let usablePrimaries = 0
   let isBackupUsable = false
   for (let i = 0; i < marks.length; i++) {
@@ -45,15 +46,19 @@ export function selectUsable(marks: Uint8Array, panicShare: number, selected: Ui
     if (mark === (usable | BACKUP)) isBackupUsable = true
     if ((mark & (ADMITTED | BACKUP)) !== ADMITTED) continue
     primaries++
+    if ((mark & HEALTHY) !== 0) healthyPrimaries++
     if (mark === usable) usablePrimaries++
   }
-  const isShort = usablePrimaries < panicShare * primaries
-  if (isShort && (usablePrimaries > 0 || !isBackupUsable) && select(marks, ADMITTED | BACKUP, ADMITTED, selected)) return 'panic'
+  // Checks may be wrong about many; a connection that was refused was refused.
+  const isShort = healthyPrimaries < panicShare * primaries
+  if (isShort && (usablePrimaries > 0 || !isBackupUsable) && select(marks, ADMITTED | BACKUP | REACHABLE, ADMITTED | REACHABLE, selected))
+    return 'panic'
   if (select(marks, all, usable, selected)) return 'usable'
   if (select(marks, all, usable | BACKUP, selected)) return 'backup'
-  if (panicShare > 0 && select(marks, ADMITTED, ADMITTED, selected)) return 'panic'
+  if (panicShare > 0 && select(marks, ADMITTED | REACHABLE, ADMITTED | REACHABLE, selected)) return 'panic'
   if (select(marks, ADMITTED | HEALTHY | BACKUP, ADMITTED | HEALTHY, selected)) return 'last-resort'
-  return select(marks, ADMITTED | HEALTHY, ADMITTED | HEALTHY, selected) ? 'last-resort' : 'none'
+  if (select(marks, ADMITTED | HEALTHY, ADMITTED | HEALTHY, selected)) return 'last-resort'
+  return panicShare > 0 && select(marks, ADMITTED, ADMITTED, selected) ? 'panic' : 'none'
 }
 
 /** Selects the servers whose marks under `mask` are `wanted`. Returns whether there is one. */

@@ -19,6 +19,7 @@ import { Mirror, type MirrorStats } from './mirror.ts'
 import type { DesyncStats, PoolStats } from './pool.ts'
 import { RetryBudget, type RetryStats } from './retry-budget.ts'
 import { Server, type AdminState, type GroupServer, type ServerKeeper, type ServerStats } from './server.ts'
+import { findCookieFault, plainCookie } from './sticky-cookie.ts'
 
 export interface UpstreamStats extends PoolStats, DesyncStats, ServerStats {}
 
@@ -38,7 +39,7 @@ export interface BalanceStats extends RetryStats, MirrorStats {
 /** What a group needs of its options. */
 export type Balancing = Pick<
   GroupOptions,
-  'balance' | 'hashOn' | 'stickyCookie' | 'slowStartMs' | 'panicShare' | 'health' | 'outlier' | 'breaker'
+  'balance' | 'hashOn' | 'stickyCookie' | 'stickyAttributes' | 'slowStartMs' | 'panicShare' | 'health' | 'outlier' | 'breaker'
 >
 
 /** Nothing was configured but addresses: they take turns, and those that refuse connections are passed over for a while. */
@@ -434,11 +435,15 @@ export class UpstreamGroup implements ServerKeeper, DeadlineOwner {
 }
 
 /** Throws ProxyError ERR_EPROXY_OPTION. */
-export function checkBalancing({ balance, stickyCookie, hashOn, health }: Balancing): void {
+export function checkBalancing({ balance, stickyCookie, stickyAttributes = plainCookie, hashOn, health }: Balancing): void {
   if (health !== undefined) formatCheckRequest(health, 'localhost')
-  const cookie = balance === 'sticky' ? stickyCookie : balance === 'hash' && hashOn.kind === 'cookie' ? hashOn.name : 'fine'
-  if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(cookie))
-    throw new ProxyError('ERR_EPROXY_OPTION', `${JSON.stringify(cookie)} cannot be the name of a cookie`)
+  const fault =
+    balance === 'sticky'
+      ? findCookieFault(stickyCookie, stickyAttributes)
+      : balance === 'hash' && hashOn.kind === 'cookie'
+        ? findCookieFault(hashOn.name, { ...plainCookie, secure: true })
+        : ''
+  if (fault !== '') throw new ProxyError('ERR_EPROXY_OPTION', fault)
 }
 
 function fieldOf(head: RequestHead, name: string): string {

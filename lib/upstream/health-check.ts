@@ -19,8 +19,14 @@ export interface CheckResult {
   readonly ms: number
 }
 
+/**
+ * A check that only connects looks on for so long: what stands in front of a server that is gone, such as a port that a container runtime
+ * forwards, takes a connection and closes it at once.
+ */
+const settleMs = 50
 /** Of an answer so many bytes are searched for the text that has to be in it. */
 const bodyBytesMax = 65_536
+const connectable = 'it takes connections'
 const answerToGet: ResponseContext = Object.freeze({ toHead: false, offered: Object.freeze([]) })
 
 /** The request of a check. `host`: for when the options name none. Throws ProxyError ERR_EPROXY_OPTION for what cannot stand in a request. */
@@ -43,7 +49,11 @@ export class HealthCheck implements SocketHandler, DeadlineOwner, MessageHandler
   #socket: ByteSocket | undefined
   #parser: MessageParser<'response'> | undefined
   #status = 0
+  /** How long connecting took, when that was all: -1 before. */
+  #connectMs = -1
+  /** What came of the body since the last search, behind the end of what was searched. */
   #body = ''
+  #bodyBytes = 0
   #isOver = false
 
   /** Begins at once. `onResult` is called once, later, unless the check is cancelled. `request`: of `formatCheckRequest`. */
@@ -72,7 +82,12 @@ export class HealthCheck implements SocketHandler, DeadlineOwner, MessageHandler
 
   onConnect(): void {
     if (this.#isOver) return
-    if (this.#options.kind === 'tcp') return this.#finish(true, 'it takes connections')
+    if (this.#options.kind === 'tcp') {
+      const { wheel } = this.#environment
+      this.#connectMs = wheel.clock.now() - this.#startedAt
+      wheel.arm(this.#deadline, 'healthCheck', settleMs)
+      return
+    }
     this.#parser = new MessageParser('response', this.#environment.parserEngine, this, this.#environment.responseLimits)
     this.#parser.expectResponse(answerToGet)
     this.#socket!.write(this.#request)
@@ -80,18 +95,21 @@ export class HealthCheck implements SocketHandler, DeadlineOwner, MessageHandler
 
   onData(bytes: Buffer, start: number, end: number): void {
     // A server that speaks first is no fault of a check that only connects; one that speaks HTTP waits for its request.
+    if (this.#options.kind === 'tcp') return this.#finish(true, connectable)
     this.#read((parser) => parser.execute(bytes, start, end))
+    // Once for all chunks of a read: a body in chunks of one octet would be searched 65,536 times.
+    if (!this.#isOver && this.#body !== '' && this.#body.length >= this.#wanted.length) this.#search()
   }
 
   onEnd(): void {
     this.#read((parser) => parser.finish())
-    this.#finish(false, 'it closed the connection before its answer was complete')
+    this.#finish(false, this.#closedEarly)
   }
 
   onDrain(): void {}
 
   onClose(error: Error | undefined): void {
-    this.#finish(false, error?.message ?? 'it closed the connection before its answer was complete')
+    this.#finish(false, error?.message ?? this.#closedEarly)
   }
 
   onFault(): void {
@@ -101,7 +119,8 @@ export class HealthCheck implements SocketHandler, DeadlineOwner, MessageHandler
   // DeadlineOwner
 
   onDeadline(): void {
-    this.#finish(false, `no complete answer within ${this.#options.timeoutMs} ms`)
+    if (this.#connectMs >= 0) this.#finish(true, connectable)
+    else this.#finish(false, `no complete answer within ${this.#options.timeoutMs} ms`)
   }
 
   // MessageHandler
@@ -115,17 +134,25 @@ export class HealthCheck implements SocketHandler, DeadlineOwner, MessageHandler
   }
 
   onBody(bytes: Uint8Array, start: number, end: number): void {
-    const from = Math.max(0, this.#body.length - this.#wanted.length)
-    const room = bodyBytesMax - this.#body.length
-    this.#body += Buffer.from(bytes.buffer, bytes.byteOffset + start, Math.min(end - start, room)).toString('latin1')
-    if (this.#body.includes(this.#wanted, from)) return this.#finish(true, `status ${this.#status}, and the body is as expected`)
-    if (this.#body.length >= bodyBytesMax) this.#finish(false, `the expected text is not in the first ${bodyBytesMax} bytes of the body`)
+    const count = Math.min(end - start, bodyBytesMax - this.#bodyBytes)
+    this.#body += Buffer.from(bytes.buffer, bytes.byteOffset + start, count).toString('latin1')
+    this.#bodyBytes += count
+    if (this.#bodyBytes < bodyBytesMax) return
+    this.#search()
+    this.#finish(false, `the expected text is not in the first ${bodyBytesMax} bytes of the body`)
   }
 
   onTrailers(): void {}
 
   onMessageComplete(): void {
+    this.#search()
     this.#finish(false, 'the expected text is not in the body')
+  }
+
+  #search(): void {
+    if (this.#body.includes(this.#wanted)) return this.#finish(true, `status ${this.#status}, and the body is as expected`)
+    // The text may begin in what is here and end in what comes.
+    this.#body = this.#body.slice(Math.max(0, this.#body.length - this.#wanted.length + 1))
   }
 
   #connect(address: Address): void {
@@ -157,10 +184,15 @@ export class HealthCheck implements SocketHandler, DeadlineOwner, MessageHandler
     }
   }
 
+  get #closedEarly(): string {
+    return this.#connectMs >= 0 ? 'it took the connection and closed it at once' : 'it closed the connection before its answer was complete'
+  }
+
   #finish(isGood: boolean, reason: string): void {
     if (this.#isOver) return
     this.#release()
-    this.#onResult({ isGood, reason, status: this.#status, ms: this.#environment.wheel.clock.now() - this.#startedAt })
+    const ms = this.#connectMs >= 0 ? this.#connectMs : this.#environment.wheel.clock.now() - this.#startedAt
+    this.#onResult({ isGood, reason, status: this.#status, ms })
   }
 
   #release(): void {

@@ -1,7 +1,8 @@
 /**
  * Judges one server by the outcomes of its exchanges: so many failures in a row, or too large a share of failures within a window, and it is
- * to be ejected for a while that doubles each time. It decides only that and for how long; whether there is room for one more ejection, and what
- * ejection means, is the group's. Memory: two numbers for each tenth of the window.
+ * to be ejected for a while that doubles each time. After that while it is on trial: one failure is enough, until it has served once. It decides
+ * only that and for how long; whether there is room for one more ejection, and what ejection means, is the group's. Memory: two numbers for each
+ * tenth of the window.
  */
 import type { OutlierOptions } from '../core/service-options.ts'
 
@@ -17,6 +18,8 @@ export class OutlierDetector {
   #inRow = 0
   /** How often its time out was doubled. */
   #doublings = 0
+  /** It was ejected, and no exchange has gone well since: the next one decides. */
+  #isOnTrial = false
   #outUntil = Number.NEGATIVE_INFINITY
 
   constructor(options: OutlierOptions) {
@@ -31,6 +34,7 @@ export class OutlierDetector {
 
   onSuccess(now: number): void {
     this.#inRow = 0
+    this.#isOnTrial = false
     this.#count(now, 0)
   }
 
@@ -39,6 +43,7 @@ export class OutlierDetector {
     const { consecutive, failureShare, requests } = this.#options
     this.#inRow++
     this.#count(now, 1)
+    if (this.#isOnTrial) return 'it failed again after its ejection'
     if (this.#inRow >= consecutive) return `${this.#inRow} failures in a row`
     const seen = sum(this.#requests)
     const failed = sum(this.#failures)
@@ -46,7 +51,7 @@ export class OutlierDetector {
     return ''
   }
 
-  /** It is ejected: says for how many ms. What speaks against it is forgotten. Each window that it has stayed in takes one doubling back. */
+  /** It is ejected: says for how many ms. What was counted is forgotten. Each window that it has stayed in takes one doubling back. */
   eject(now: number): number {
     const { ejectMs, ejectMaxMs, windowMs } = this.#options
     if (this.#outUntil === Number.NEGATIVE_INFINITY) this.#doublings = 0
@@ -54,6 +59,7 @@ export class OutlierDetector {
     // Beyond 2^30 it is ejectMaxMs for any option.
     const ms = Math.min(ejectMaxMs, ejectMs * 2 ** Math.min(30, this.#doublings))
     this.#outUntil = now + ms
+    this.#isOnTrial = true
     this.#forget()
     return ms
   }

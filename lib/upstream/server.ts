@@ -12,6 +12,7 @@ import type { UpstreamEnvironment } from './environment.ts'
 import { HealthMonitor, type LastCheck } from './health-monitor.ts'
 import { OutlierDetector } from './outlier-detector.ts'
 import { Pool, type PoolWatcher } from './pool.ts'
+import { formatStickyCookie } from './sticky-cookie.ts'
 
 /** What an operator wants of a server. `draining`: no new exchanges but those of clients that stick to it; `disabled`: none at all. */
 export type AdminState = 'enabled' | 'draining' | 'disabled'
@@ -48,7 +49,7 @@ export interface ServerKeeper {
   onReachabilityChange(): void
 }
 
-export type ServerSettings = Pick<GroupOptions, 'health' | 'outlier' | 'stickyCookie'>
+export type ServerSettings = Pick<GroupOptions, 'health' | 'outlier' | 'stickyCookie' | 'stickyAttributes'>
 
 const stickyIdLength = 16
 
@@ -130,10 +131,10 @@ export class Server implements DeadlineOwner, PoolWatcher {
   }
 
   /** Takes what the group's options say of every server: what is known so far stays. Throws ProxyError ERR_EPROXY_OPTION. */
-  configure({ weight, backup }: GroupServer, { health, outlier, stickyCookie }: ServerSettings): void {
+  configure({ weight, backup }: GroupServer, { health, outlier, stickyCookie, stickyAttributes }: ServerSettings): void {
     this.weight = weight
     this.isBackup = backup
-    this.cookieLine = `Set-Cookie: ${stickyCookie}=${this.stickyId}; Path=/; HttpOnly; SameSite=Lax\r\n`
+    this.cookieLine = formatStickyCookie(stickyCookie, this.stickyId, stickyAttributes)
     if (health === undefined) this.#dropMonitor()
     else if (this.#monitor === undefined) {
       if (this.admin !== 'disabled') this.#monitor = this.#makeMonitor(health)
@@ -146,7 +147,8 @@ export class Server implements DeadlineOwner, PoolWatcher {
   }
 
   onSuccess(): void {
-    this.#detector?.onSuccess(this.#environment.wheel.clock.now())
+    // While it is out only what was begun before ends well, or what is tried because all are down.
+    if (!this.#isEjected) this.#detector?.onSuccess(this.#environment.wheel.clock.now())
   }
 
   /** Returns why it is to be ejected, '' when it is not. */

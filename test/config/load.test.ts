@@ -28,9 +28,9 @@ const group = 'upstreams: { app: [127.0.0.1:1] }\n'
 test('short forms are the full ones', () => {
   const short = load(`
 listeners: [':8080']
-upstreams: { app: [127.0.0.1:1, 'unix:/a'] }
+upstreams: { app: [127.0.0.1:1, 'unix:/a'], api: { servers: ['x:1'], health: { statuses: 204 }, breaker: true } }
 routes:
-  - { match: { host: a.example, path: /v1/, method: GET, headers: { X-A: b } }, upstream: app, rateLimits: fast }
+  - { match: { host: a.example, path: /v1/, method: GET, headers: { X-A: b } }, upstream: app, rewrite: /v2/, mirror: api, rateLimits: fast }
   - { match: { path: /old }, redirect: '/new' }
   - { match: { path: /text }, answer: hello }
   - { match: { path: /none }, answer: 404 }
@@ -48,6 +48,10 @@ upstreams:
       - { address: 127.0.0.1:1, weight: 1, backup: false }
       - { address: unix:/a }
     balance: power-of-two
+  api:
+    servers: [{ address: 'x:1' }]
+    health: { statuses: [204] }
+    breaker: { exchanges: 1024, waiting: 1024, retries: 32 }
 routes:
   - name: route-1
     match:
@@ -56,6 +60,8 @@ routes:
       methods: [GET]
       headers: { x-a: { exact: b } }
     upstream: app
+    rewrite: { prefix: /v2/ }
+    mirror: { upstream: api, share: 1 }
     rateLimits: [fast]
   - match: { path: { prefix: /old } }
     redirect: { location: /new, status: 302 }
@@ -240,6 +246,32 @@ test('every mistake is told with its line, its column and what was expected', ()
     [
       `upstreams: { app: { servers: [x:1, x:1] } }\n`,
       'a.yaml:1:36: upstreams.app.servers[1]: the group has x:1 already; give it a weight instead',
+    ],
+    [
+      `upstreams: { app: { servers: [x:1], hashOn: { cookie: a }, stickyCookie: b } }\n`,
+      'a.yaml:1:37: upstreams.app.hashOn: it is for balance: hash, and balance is power-of-two',
+      'a.yaml:1:60: upstreams.app.stickyCookie: it is for balance: sticky, and balance is power-of-two',
+    ],
+    [
+      `upstreams: { app: { servers: [x:1], balance: sticky, stickyCookie: { sameSite: None } } }\n`,
+      'a.yaml:1:54: upstreams.app.stickyCookie: browsers take a cookie with SameSite=None only when it is Secure',
+    ],
+    [
+      `upstreams: { app: { servers: [x:1], health: { kind: tcp, path: /up, body: ok } } }\n`,
+      'a.yaml:1:58: upstreams.app.health.path: a check of kind tcp asks for nothing; it is for kind: http',
+      'a.yaml:1:69: upstreams.app.health.body: a check of kind tcp asks for nothing; it is for kind: http',
+    ],
+    [
+      `upstreams: { app: { servers: [{ address: x:1, weight: 0 }, { address: x:2, backup: true }] } }\n`,
+      'a.yaml:1:21: upstreams.app.servers: no server of this group gets requests: every weight is 0',
+    ],
+    [
+      `${group}routes: [{ match: { path: '/a/*' }, upstream: app }]\n`,
+      'a.yaml:2:27: routes[0].match.path: nothing stands for other text in "/a/*": a path takes all that is below it, and { pattern } is a regular expression; write { prefix } or { exact } when it is meant to the letter',
+    ],
+    [
+      `${group}routes: [{ match: { method: get }, upstream: app }]\n`,
+      'a.yaml:2:29: routes[0].match.method: methods are compared to the letter: write GET, not "get"',
     ],
   ]
   for (const [text, ...said] of cases) {

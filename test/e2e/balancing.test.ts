@@ -7,6 +7,7 @@ import { NodeOrigin } from '../support/node-origin.ts'
 import { until } from '../support/patience.ts'
 import { ProxyUnderTest } from '../support/proxy-under-test.ts'
 import { get, withBody } from '../support/raw-client.ts'
+import { RefusingAddress } from '../support/refusing-address.ts'
 import { answering, answeringWith, ScriptedOrigin, type Script } from '../support/scripted-origin.ts'
 import { anyRetry, groupOf, routeTo, serviceOf } from '../support/service.ts'
 
@@ -155,6 +156,19 @@ test('a server dies under load: no request is lost that could be saved', async (
     [],
   )
   assert.equal(events.filter(({ change }) => change === 'down').length, 1)
+})
+
+test('most servers of a group are gone: each is found out by one request, and the others do not meet them', async (t) => {
+  const gone = [await RefusingAddress.hold(t), await RefusingAddress.hold(t)]
+  const alive = await ScriptedOrigin.start(t, answering('a'))
+  // Half of the servers is what a group of the file is satisfied with when nothing is said; and no time that this test waits brings one back.
+  const group = groupOf([...gone.map(({ address }) => address), alive.address], { panicShare: 0.5, timeouts: { serverDown: 600_000 } })
+  const proxy = await ProxyUnderTest.start(t, { service: serviceOf({ app: group }, routeTo('app')) })
+  const client = await proxy.client()
+  for (let i = 0; i < 20; i++) assert.equal((await client.exchange(get())).body, 'a')
+  const { selection, retriesTotal } = proxy.proxy.stats.groups['app']!
+  assert.equal(selection, 'usable')
+  assert.equal(retriesTotal.connect, 2)
 })
 
 test('a server whose answers say that it cannot serve is ejected, and told of once', async (t) => {

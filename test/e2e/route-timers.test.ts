@@ -57,3 +57,39 @@ test('responseBodyIdle of a route: a body that stands still is cut there', async
   assert.equal(await client.ended(), 'reset')
   assert.equal((await proxy.summary()).error, 'ERR_EPROXY_RESPONSE_BODY_TIMEOUT')
 })
+
+test('request of a route: its exchanges end in that time, or have no limit, whatever the listener says', async (t) => {
+  const waiting = new Map<string, OriginConnection>()
+  const origin = await ScriptedOrigin.start(
+    t,
+    answeringWith(({ target }, connection) => void waiting.set(target, connection)),
+  )
+  const holds = (target: string): Promise<void> =>
+    until(
+      () => waiting.has(target),
+      () => `the server to have ${target}`,
+    )
+  const proxy = await ProxyUnderTest.start(t, { service: serviceOf(origin.address, '{ request: 150ms }') })
+  const patient = await proxy.client()
+  patient.send(get('/late'))
+  await holds('/late')
+  const hasty = await proxy.client()
+  assert.equal((await hasty.exchange(get('/soon'))).status, 504)
+  waiting.get('/late')!.respond(200, 'late')
+  assert.equal((await patient.response()).body, 'late')
+  assert.deepEqual([(await proxy.summary()).error, (await proxy.summary()).error], ['ERR_EPROXY_REQUEST_TIMEOUT', ''])
+
+  waiting.clear()
+  const limited = await ProxyUnderTest.start(t, {
+    timeouts: { request: 150 },
+    service: serviceOf(origin.address, '{ request: 0 }'),
+  })
+  const free = await limited.client()
+  free.send(get('/soon'))
+  await holds('/soon')
+  const other = await limited.client()
+  // It began later, and is over.
+  assert.equal((await other.exchange(get('/late'))).status, 504)
+  waiting.get('/soon')!.respond(200, 'soon')
+  assert.equal((await free.response()).body, 'soon')
+})

@@ -31,8 +31,19 @@ test('servers that refused connections are tried when there is nothing else; tho
 test('with too few usable, health is not looked at; what somebody has taken out stays out', () => {
   assert.deepEqual(select([up, sick, sick, out], 0.5), ['panic', 1, 1, 1, 0])
   assert.deepEqual(select([up, sick, out, out], 0.5), ['usable', 1, 0, 0, 0])
-  assert.deepEqual(select([sick, refusing], 0.5), ['panic', 1, 1])
   assert.deepEqual(select([out], 1), ['none', 0])
+})
+
+test('panic is no reason to ask servers that have just refused a connection, as long as another can be reached', () => {
+  const dead = ADMITTED
+  // Nothing speaks against them but that: this is no panic.
+  assert.deepEqual(select([refusing, refusing, up], 0.5), ['usable', 0, 0, 1])
+  assert.deepEqual(select([dead, dead, up], 0.5), ['panic', 0, 0, 1])
+  assert.deepEqual(select([dead, sick, up], 0.5), ['panic', 0, 1, 1])
+  assert.deepEqual(select([sick, refusing], 0.5), ['panic', 1, 0])
+  assert.deepEqual(select([refusing, refusing], 0.5), ['last-resort', 1, 1])
+  assert.deepEqual(select([dead, dead], 0.5), ['panic', 1, 1])
+  assert.deepEqual(select([dead, dead]), ['none', 0, 0])
 })
 
 test('a usable backup stands in for servers that are all down, panic or not', () => {

@@ -282,9 +282,24 @@ test('a server that fails too often is ejected, and is back by itself; each time
     clock.advance(101)
     assert.deepEqual(stage.events(), [`${b} back`])
     assert(stage.names(4).includes('b'))
+    stage.group.onSuccess(stage.server(b))
   }
   const { ejectionsTotal, failuresTotal, state } = stage.group.stats[b]!
   assert.deepEqual([ejectionsTotal, failuresTotal, state], [2, 10, 'up'])
+  stage.end()
+})
+
+test('what is left of a server that is ejected does not decide how it is taken back: its first exchange after that does', () => {
+  const stage = new GroupStage([a, b], { outlier })
+  stage.fail(b, 3)
+  assert.deepEqual(stage.events(), [`${b} ejected`])
+  // One that had begun before ends well.
+  stage.group.onSuccess(stage.server(b))
+  stage.stage.clock.advance(10_100)
+  assert.deepEqual(stage.events(), [`${b} back`])
+  stage.fail(b, 1)
+  assert.deepEqual(stage.events(), [`${b} ejected`])
+  assert.equal(stage.group.stats[b]!.reason, 'it failed again after its ejection; out for 20000 ms')
   stage.end()
 })
 

@@ -64,6 +64,9 @@ const verdictTable: readonly { readonly what: string; readonly answer: string; r
   { what: 'interim responses without end', answer: head(103).repeat(100), isGood: false, reason: /H1-INTERIM-LIMIT/ },
   { what: 'the text that is expected', answer: ok('all is well here'), more: { body: 'is well' }, isGood: true, reason: /as expected/ },
   { what: 'the text in chunks', answer: head(200, 'Transfer-Encoding: chunked\r\n') + '5\r\nall i\r\n6\r\ns well\r\n0\r\n\r\n', more: { body: 'is well' }, isGood: true, reason: /as expected/ },
+  { what: 'the text in chunks of one octet', answer: head(200, 'Transfer-Encoding: chunked\r\n') + 'all is well'.split('').map((octet) => `1\r\n${octet}\r\n`).join('') + '0\r\n\r\n', more: { body: 'is well' }, isGood: true, reason: /as expected/ },
+  { what: 'a text of one octet', answer: ok('all is well'), more: { body: 'w' }, isGood: true, reason: /as expected/ },
+  { what: 'the last octets that are looked at', answer: ok(`${'x'.repeat(65_529)}is well`), more: { body: 'is well' }, isGood: true, reason: /as expected/ },
   { what: 'the text in a body that ends with the connection', answer: head(200) + 'is well', more: { body: 'is well' }, isGood: true, reason: /as expected/ },
   { what: 'the text in octets beyond ASCII', answer: ok(Buffer.from('à la carte').toString('latin1')), more: { body: 'à la' }, isGood: true, reason: /as expected/ },
   { what: 'another text', answer: ok('all is lost'), more: { body: 'is well' }, isGood: false, reason: /not in the body/ },
@@ -99,10 +102,29 @@ test('it asks for the path, in its own name, on a connection that is for nothing
   assert.deepEqual(checked.verdict(), { isGood: true, reason: 'status 200', status: 200, ms: 50 })
 })
 
-test('a server that takes the connection is good enough for a check that only connects', () => {
-  const checked = new Checked({ kind: 'tcp' })
-  checked.stage.connect(0)
-  assert.equal(checked.verdict().isGood, true)
+test('a server that takes the connection and keeps it, or says something, is good enough for a check that only connects', () => {
+  const keeps = new Checked({ kind: 'tcp' })
+  keeps.stage.clock.advance(30)
+  keeps.stage.connect(0)
+  assert.deepEqual(keeps.results, [])
+  keeps.stage.clock.advance(200)
+  assert.deepEqual(keeps.verdict(), { isGood: true, reason: 'it takes connections', status: 0, ms: 30 })
+
+  const greets = new Checked({ kind: 'tcp' })
+  greets.stage.connect(0)
+  greets.stage.say(0, '220 mail.example ready\r\n')
+  assert.equal(greets.verdict().isGood, true)
+})
+
+test('a server that takes a connection and closes it at once, as what stands in front of one that is gone does, is bad', () => {
+  for (const end of ['hangUp', 'cut'] as const) {
+    const checked = new Checked({ kind: 'tcp' })
+    checked.stage.connect(0)
+    checked.stage[end](0)
+    const { isGood, reason } = checked.verdict()
+    assert.equal(isGood, false)
+    assert.match(reason, /closed it at once|ECONNRESET/)
+  }
 })
 
 test('a refused connection is bad, and says so in the words of the system', () => {

@@ -8,7 +8,7 @@ import { HealthMonitor } from '../../lib/upstream/health-monitor.ts'
 import { UpstreamStage } from '../support/upstream-stage.ts'
 
 const options: HealthOptions = {
-  kind: 'tcp',
+  kind: 'http',
   path: '/',
   host: '',
   intervalMs: 5_000,
@@ -33,8 +33,10 @@ class Monitored {
   /** The check that is under way ends like this. */
   readonly answer = (isGood: boolean): void => {
     const index = this.stage.sockets.length - 1
-    if (isGood) this.stage.connect(index)
-    else this.stage.refuse(index)
+    if (isGood) {
+      this.stage.connect(index)
+      this.stage.say(index, 'HTTP/1.1 204 No Content\r\n\r\n')
+    } else this.stage.refuse(index)
     this.stage.closeSockets()
   }
 
@@ -51,7 +53,7 @@ test('the first check comes at once, and then one in each interval', () => {
   stage.clock.advance(100)
   assert.equal(stage.sockets.length, 1)
   answer(true)
-  assert.deepEqual(monitor.lastCheck, { isGood: true, reason: 'it takes connections', status: 0, ms: 0, at: stage.clock.wallNow() })
+  assert.deepEqual(monitor.lastCheck, { isGood: true, reason: 'status 204', status: 204, ms: 0, at: stage.clock.wallNow() })
   stage.clock.advance(4_900)
   assert.equal(stage.sockets.length, 1)
   stage.clock.advance(200)

@@ -58,11 +58,16 @@ test('the time out doubles up to its limit, and each window that the server has 
   assert.equal(detector.eject(now + 1_000_000), 1_000)
 })
 
-test('it begins anew after an ejection: what was held against the server is forgotten', () => {
+test('after an ejection one failure is enough, until the server has served once; then what was held against it is forgotten', () => {
   const detector = new OutlierDetector(options)
   for (let i = 0; i < 3; i++) detector.onFailure(0)
   detector.eject(0)
-  assert.equal(detector.onFailure(1_000), '')
+  assert.equal(detector.onFailure(1_000), 'it failed again after its ejection')
+  assert.equal(detector.eject(1_000), 2_000)
+  detector.onSuccess(3_000)
+  assert.equal(detector.onFailure(3_001), '')
+  assert.equal(detector.onFailure(3_002), '')
+  assert.equal(detector.onFailure(3_003), '3 failures in a row')
 })
 
 test('counted in tenths, the window is never longer than it is, and at most a tenth shorter', () => {
