@@ -1,7 +1,7 @@
 /** Which addresses the admin listener takes. Apart from what it does there, because every start of the command may ask. */
 import { isIP } from 'node:net'
 import { ProxyError } from '../core/errors.ts'
-import { parseListenAddress, type Address } from '../core/options.ts'
+import { formatAddress, parseListenAddress, type Address } from '../core/options.ts'
 import type { AdminOptions } from '../core/service-options.ts'
 
 /** Where `eproxy-raw top` looks when it is not told. */
@@ -13,7 +13,20 @@ export function readAdminAddress({ address, public: isPublic }: Pick<AdminOption
   if (isPublic || parsed.kind === 'unix' || isLoopback(parsed.host)) return parsed
   throw new ProxyError(
     'ERR_EPROXY_OPTION',
-    `the admin address ${address} can be reached from other machines; use 127.0.0.1:PORT, or say that it is meant (public: true)`,
+    `the admin address ${address} can be reached from other machines; use 127.0.0.1:PORT, or say that it is meant (--admin-public, or public: true)`,
+  )
+}
+
+/**
+ * Whether what is shown there needs the token, too. Throws ProxyError ERR_EPROXY_OPTION when there is none: targets of requests, addresses of
+ * clients and the configuration are not for everybody.
+ */
+export function isGuarded(place: Address, token: string): boolean {
+  if (place.kind === 'unix' || isLoopback(place.host)) return false
+  if (token !== '') return true
+  throw new ProxyError(
+    'ERR_EPROXY_OPTION',
+    `the admin address ${formatAddress(place)} can be reached from other machines and needs a token (--admin-token-file, or token): who does not know it sees nothing there`,
   )
 }
 

@@ -6,16 +6,18 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { hostname } from 'node:os'
-import { chmodSync } from 'node:fs'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { ProxyError } from '../core/errors.ts'
 import { formatAddress, type Address } from '../core/options.ts'
 import type { AdminOptions } from '../core/service-options.ts'
+import { systemClock } from '../core/timers.ts'
 import type { AdminState, GroupStats, Logger } from '../index.ts'
+import { removeStaleSocket } from '../net/stale-socket.ts'
 import type { LiveEvent, LiveEventKind } from '../observe/live-event.ts'
+import { LogBudget } from '../observe/log-budget.ts'
 import { silentLogger } from '../observe/logger.ts'
-import { bearsToken, isOwnHost } from './access.ts'
-import { readAdminAddress } from './admin-address.ts'
+import { bearsToken, isFromElsewhere, isOwnHost, knowsToken } from './access.ts'
+import { isGuarded, readAdminAddress } from './admin-address.ts'
 import { endpointTable, findEndpoint, type EndpointMatch } from './endpoints.ts'
 import { EventStream } from './event-stream.ts'
 import { expositionType, renderMetrics } from './exposition.ts'
@@ -36,6 +38,10 @@ export interface AdminListenerOptions extends AdminOptions {
 const tickMs = 1_000
 const readersMax = 32
 const connectionsMax = 128
+/** Requests of one connection that wait for their answers; who is honest asks for one after the other. */
+const pipelinedMax = 4
+/** For a peer that takes none of its answer, or says nothing. */
+const silenceMsMax = 30_000
 const bodyBytesMax = 1_024
 const eventsKept = 50
 
@@ -58,7 +64,12 @@ export class AdminListener implements AsyncDisposable {
   readonly #version: string
   readonly #page: StatusPage
   readonly #names: readonly string[]
+  /** Who looks needs the token, too. */
+  readonly #isGuarded: boolean
   readonly #server: Server
+  /** The oldest one first, with how many of its requests are not answered yet. */
+  readonly #connections = new Map<Socket, number>()
+  readonly #refusals = new LogBudget(systemClock)
   readonly #board = new StatusBoard()
   readonly #stream: EventStream
   readonly #recent: LiveEvent[] = []
@@ -68,11 +79,14 @@ export class AdminListener implements AsyncDisposable {
   #isDraining = false
   #timer: NodeJS.Timeout | undefined
   #isTicking = false
+  #asking: Promise<GroupStats> | undefined
+  #askingNext: Promise<GroupStats> | undefined
   #last: StatusDocument | undefined
 
-  /** Throws ProxyError ERR_EPROXY_OPTION for an address that others can reach, unless that is meant. */
+  /** Throws ProxyError ERR_EPROXY_OPTION for an address that others can reach, unless that is meant and there is a token. */
   constructor({ address, token, public: isPublic, subject, controls = {}, logger = silentLogger, version }: AdminListenerOptions) {
     this.#where = readAdminAddress({ address, public: isPublic })
+    this.#isGuarded = isGuarded(this.#where, token)
     this.#token = token
     this.#subject = subject
     this.#controls = controls
@@ -87,14 +101,16 @@ export class AdminListener implements AsyncDisposable {
       { maxHeaderSize: 16_384, headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 5_000, connectionsCheckingInterval: 1_000 },
       (request, response) => this.#onRequest(request, response),
     )
-    this.#server.maxConnections = connectionsMax
+    this.#server.setTimeout(silenceMsMax)
+    this.#server.on('connection', (socket) => this.#onConnection(socket))
   }
 
   /** Resolves with the address as it can be connected to. Rejects with ProxyError ERR_EPROXY_LISTEN. */
   async listen(): Promise<{ readonly address: string }> {
     const where = this.#where
-    this.#server.listen(where.kind === 'unix' ? { path: where.path } : { host: where.host, port: where.port })
     try {
+      if (where.kind === 'unix') await removeStaleSocket(where.path)
+      this.#bind()
       await once(this.#server, 'listening')
     } catch (error) {
       throw new ProxyError(
@@ -104,8 +120,6 @@ export class AdminListener implements AsyncDisposable {
       )
     }
     this.#server.on('error', (error) => this.#logger.error({ err: error }, 'admin listener'))
-    // Who may open the socket file may ask; it is as good as an address that only this user can reach.
-    if (where.kind === 'unix') chmodSync(where.path, 0o600)
     this.#timer = setInterval(() => void this.#tick(), tickMs)
     this.#timer.unref()
     await this.#tick()
@@ -136,13 +150,54 @@ export class AdminListener implements AsyncDisposable {
     return this.close()
   }
 
+  /** Who may open a socket file may ask: it is for its owner alone from its first moment, and as good as an address that only this user can reach. */
+  #bind(): void {
+    const where = this.#where
+    if (where.kind === 'tcp') return void this.#server.listen({ host: where.host, port: where.port })
+    const usual = process.umask(0o177)
+    try {
+      this.#server.listen({ path: where.path })
+    } finally {
+      process.umask(usual)
+    }
+  }
+
+  /**
+   * Of too many connections the oldest one goes, and not the newest: whoever asks after the health of the proxy is answered within
+   * milliseconds, however many others hold on to theirs. Readers of events are as many as may be, and stay.
+   */
+  #onConnection(socket: Socket): void {
+    this.#connections.set(socket, 0)
+    socket.once('close', () => this.#connections.delete(socket))
+    if (this.#connections.size <= connectionsMax) return
+    for (const oldest of this.#connections.keys())
+      if (!this.#stream.has(oldest)) {
+        this.#connections.delete(oldest)
+        return void oldest.destroy()
+      }
+  }
+
+  /** False for a connection that asks on and on without waiting. */
+  #isOrderly(socket: Socket, response: ServerResponse): boolean {
+    const waiting = this.#connections.get(socket)
+    if (waiting === undefined || waiting >= pipelinedMax) return false
+    this.#connections.set(socket, waiting + 1)
+    response.once('close', () => {
+      const left = this.#connections.get(socket)
+      if (left !== undefined) this.#connections.set(socket, left - 1)
+    })
+    return true
+  }
+
   #onRequest(request: IncomingMessage, response: ServerResponse): void {
     const { method = '', url = '/', headers } = request
     response.on('error', () => {})
+    if (!this.#isOrderly(request.socket, response)) return void request.socket.destroy()
     for (const [name, value] of Object.entries(commonFields)) response.setHeader(name, value)
     response.setHeader('content-security-policy', noContentPolicy)
     if (this.#where.kind === 'tcp' && !isOwnHost(headers.host, this.#names))
       return answer(response, 421, 'the Host field does not name this listener; use its address, or localhost')
+    if (isFromElsewhere(method, headers)) return answer(response, 403, 'this is not for pages of other sites')
     const [path = '/'] = url.split('?')
     const lookup = findEndpoint(method, path)
     switch (lookup.kind) {
@@ -151,17 +206,27 @@ export class AdminListener implements AsyncDisposable {
       case 'wrong-method':
         response.setHeader('allow', lookup.allow)
         return answer(response, 405, `${lookup.allow} only`)
-      case 'found':
+      case 'found': {
+        const by = whoIs(request)
         this.#serve(lookup.match, request, response).catch((error: unknown) => {
+          // A client that leaves before its request is whole is its own affair.
+          if (request.readableAborted) return this.#logger.debug({ by }, 'admin listener: a client left in its request')
           this.#logger.error({ err: error }, 'admin listener: a request failed')
           if (response.headersSent) response.destroy()
           else answer(response, 500, 'that failed; the log says why')
         })
+      }
     }
   }
 
   async #serve(match: EndpointMatch, request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (endpointTable[match.name].method === 'POST') return this.#change(match, request, response)
+    // Those who only ask whether it lives learn nothing else, and are often unable to know a token.
+    const isCheck = match.name === 'alive' || match.name === 'ready'
+    if (this.#isGuarded && !isCheck && !knowsToken(request.headers.authorization, this.#token)) {
+      response.setHeader('www-authenticate', 'Basic realm="eproxy", charset="UTF-8"')
+      return answer(response, 401, 'send the token: Authorization: Bearer TOKEN, or as a password with any name')
+    }
     switch (match.name) {
       case 'page':
         response.setHeader('content-security-policy', this.#page.contentPolicy)
@@ -171,11 +236,11 @@ export class AdminListener implements AsyncDisposable {
       case 'alive':
         return answer(response, 200, 'alive')
       case 'ready': {
-        const reasons = judgeReadiness(await this.#subject.stats(), this.#isDraining)
+        const reasons = judgeReadiness(await this.#ask(), this.#isDraining)
         return reasons.length === 0 ? answer(response, 200, 'ready') : answer(response, 503, reasons.join('\n'))
       }
       case 'status':
-        return sendJson(response, 200, { ...(this.#last ?? this.#look(await this.#subject.stats())), history: this.#board.history })
+        return sendJson(response, 200, { ...(this.#last ?? this.#look(await this.#ask())), history: this.#board.history })
       case 'events':
         return this.#openStream(request, response)
       case 'config': {
@@ -191,7 +256,10 @@ export class AdminListener implements AsyncDisposable {
     if (this.#token === '') return answer(response, 403, 'nothing can be changed here: no token was configured')
     if (!bearsToken(request.headers.authorization, this.#token)) {
       response.setHeader('www-authenticate', 'Bearer')
-      this.#logger.warn({ by: whoIs(request), change: name }, 'admin listener: a change without the token was refused')
+      if (this.#refusals.take()) {
+        const { untold } = this.#refusals
+        this.#logger.warn({ by: whoIs(request), change: name, untold }, 'admin listener: a change without the token was refused')
+      }
       return answer(response, 401, 'send the token: Authorization: Bearer TOKEN')
     }
     const body = await readBody(request)
@@ -259,8 +327,21 @@ export class AdminListener implements AsyncDisposable {
     answer(response, 200, `server ${server} of group ${group}: ${order}`)
   }
 
+  /**
+   * The figures of a moment after this call. However many ask, processes that serve are asked once at a time: those who come meanwhile share
+   * the next answer.
+   */
+  #ask(): Promise<GroupStats> {
+    if (this.#asking === undefined) return (this.#asking = this.#subject.stats().finally(() => (this.#asking = undefined)))
+    const start = (): Promise<GroupStats> => {
+      this.#askingNext = undefined
+      return this.#ask()
+    }
+    return (this.#askingNext ??= this.#asking.then(start, start))
+  }
+
   async #renderMetrics(): Promise<string> {
-    const stats = await this.#subject.stats()
+    const stats = await this.#ask()
     return renderMetrics({
       stats,
       version: this.#version,
@@ -302,7 +383,7 @@ export class AdminListener implements AsyncDisposable {
     if (this.#isTicking) return
     this.#isTicking = true
     try {
-      this.#stream.send('status', this.#look(await this.#subject.stats()))
+      this.#stream.send('status', this.#look(await this.#ask()))
     } catch (error) {
       this.#logger.error({ err: error }, 'admin listener: the figures could not be read')
     } finally {
@@ -346,10 +427,12 @@ function send(response: ServerResponse, status: number, type: string, body: stri
   response.end(body)
 }
 
-/** Undefined when it is too long. */
+/** Undefined when it is too long. Rejects when the client leaves in it. */
 async function readBody(request: IncomingMessage): Promise<string | undefined> {
+  if (Number(request.headers['content-length'] ?? 0) > bodyBytesMax) return undefined
   let body = ''
-  for await (const chunk of request.setEncoding('utf8') as AsyncIterable<string>) {
+  // The answer goes by the same connection: it stays, whatever is left of the body.
+  for await (const chunk of request.setEncoding('utf8').iterator({ destroyOnReturn: false }) as AsyncIterable<string>) {
     body += chunk
     if (body.length > bodyBytesMax) return undefined
   }
@@ -358,7 +441,8 @@ async function readBody(request: IncomingMessage): Promise<string | undefined> {
 
 /** For the log: which connection, and which program. */
 function whoIs({ socket, headers }: IncomingMessage): string {
-  const agent = headers['user-agent'] ?? ''
+  // It may end on a terminal.
+  const agent = (headers['user-agent'] ?? '').replace(/[^\x20-\x7e]/g, '?')
   const address = socket.remoteAddress === undefined ? 'unix' : `${socket.remoteAddress}:${socket.remotePort}`
   return agent === '' ? address : `${address} ${agent.slice(0, 100)}`
 }

@@ -3,6 +3,7 @@
  * to a bound, and who falls behind further is let go: it comes back by itself, and asks for the present state then. It owns the responses.
  */
 import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 
 /** A tab that sleeps, or a terminal that was stopped. */
 const unreadBytesMax = 1_048_576
@@ -20,6 +21,12 @@ export class EventStream {
 
   get readers(): number {
     return this.#readers.size
+  }
+
+  /** Whether a reader is at the other end of a connection. */
+  has(socket: Socket): boolean {
+    for (const reader of this.#readers) if (reader.socket === socket) return true
+    return false
   }
 
   get isFull(): boolean {

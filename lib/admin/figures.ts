@@ -39,7 +39,8 @@ export interface Sample {
 
 /** `longAgo` is the sample that latency is counted from. */
 export function compareSamples(longAgo: Sample, before: Sample, now: Sample): Figures {
-  const seconds = Math.max(1, now.at - before.at) / 1_000
+  // A clock that was set back says nothing about the time between.
+  const seconds = now.at > before.at ? (now.at - before.at) / 1_000 : 1
   const perSecond = (later: number, earlier: number): number => growth(later, earlier) / seconds
   const { counters } = now.stats
   const old = before.stats.counters
@@ -63,20 +64,29 @@ export function compareSamples(longAgo: Sample, before: Sample, now: Sample): Fi
 }
 
 const latencySamples = 10
+/**
+ * Workers that answer late, or a primary that reads late, bring two samples close together: what was counted in a second would be
+ * divided by some milliseconds.
+ */
+const sampleMsMin = 500
 const pointsMax = 120
 
 /** The last samples of one proxy or worker, and two minutes of what is drawn. */
 export class FigureHistory {
   readonly #samples: Sample[] = []
   readonly #points: HistoryPoint[] = []
+  #figures: Figures | undefined
 
   get points(): readonly HistoryPoint[] {
     return this.#points
   }
 
-  /** The first sample is compared with itself: nothing has happened in no time. */
+  /** The first sample is compared with itself: nothing has happened in no time. One too close to the last changes nothing. */
   add(sample: Sample): Figures {
-    const figures = compareSamples(this.#samples[0] ?? sample, this.#samples.at(-1) ?? sample, sample)
+    const last = this.#samples.at(-1) ?? sample
+    if (this.#figures !== undefined && sample.at >= last.at && sample.at - last.at < sampleMsMin) return this.#figures
+    const figures = compareSamples(this.#samples[0] ?? sample, last, sample)
+    this.#figures = figures
     this.#samples.push(sample)
     if (this.#samples.length > latencySamples) this.#samples.shift()
     this.#points.push([sample.at, figures.requestsPerSecond, figures.failuresPerSecond])

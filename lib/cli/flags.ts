@@ -3,7 +3,7 @@
  * to the sub-commands, which have their own. It starts nothing and prints nothing.
  */
 import type { Argv } from 'yargs'
-import { isLoopback, readAdminAddress } from '../admin/admin-address.ts'
+import { isGuarded, isLoopback, readAdminAddress } from '../admin/admin-address.ts'
 import type { Override } from '../config/overrides.ts'
 import { ProxyError } from '../core/errors.ts'
 import {
@@ -179,13 +179,13 @@ export const proxyFlags: readonly Flag[] = [
     name: 'admin-token-file',
     value: 'FILE',
     group: 'Admin',
-    doc: 'file with the token that whoever changes something has to send',
+    doc: 'file with the token that whoever changes something has to send, and on a public address whoever looks',
     defaultText: 'nothing can be changed',
   },
   {
     name: 'admin-public',
     group: 'Admin',
-    doc: 'let --admin be an address that other machines can reach: who can reach it sees everything',
+    doc: 'let --admin be an address that other machines can reach; needs --admin-token-file',
     isSwitch: true,
   },
   {
@@ -387,7 +387,7 @@ function readSettings(values: ReadonlyMap<string, readonly string[]>, shown: (na
   }
 }
 
-/** With a file, the address may stand there. */
+/** With a file, the address and the token may stand there. */
 function readAdmin(
   address: string | undefined,
   tokenFile: string | undefined,
@@ -404,7 +404,9 @@ function readAdmin(
     throw misuse(
       `--admin ${quoteArgument(address)} can be reached from other machines; use 127.0.0.1:PORT, or add --admin-public if that is meant`,
     )
-  return { address, public: isPublic, token: tokenFile === undefined ? '' : readTokenFile(tokenFile) }
+  const token = tokenFile === undefined ? '' : readTokenFile(tokenFile)
+  if (!hasFile) inWordsOf('admin', () => isGuarded(parsed, token))
+  return { address, public: isPublic, token }
 }
 
 function readWorkers(value = 'auto', shown: string): number | 'auto' {

@@ -3,11 +3,14 @@ import { usualAdminAddress } from '../admin/admin-address.ts'
 import { parseUpstreamAddress, type Address } from '../core/options.ts'
 import { buildParser, helpFlag, inWordsOf, misuse, readArguments, type CommandTable } from './command-line.ts'
 import { renderHelp } from './help-text.ts'
+import { readTokenFile } from './token-file.ts'
 
 export interface TopSettings {
   /** As it was given. */
   readonly address: string
   readonly place: Address
+  /** '' without one. */
+  readonly token: string
   /** One look, as plain text. */
   readonly isOnce: boolean
 }
@@ -30,6 +33,12 @@ const table: CommandTable = {
       doc: 'address of its admin listener: host:port or unix:path',
       defaultText: usualAdminAddress,
     },
+    {
+      name: 'admin-token-file',
+      value: 'FILE',
+      group: 'Proxy',
+      doc: 'file with its token, which an address that other machines can reach asks for',
+    },
     { name: 'once', group: 'Output', doc: 'print the present figures and end', isSwitch: true },
     helpFlag,
   ],
@@ -47,10 +56,10 @@ export async function readTopCommand(args: readonly string[], columns: number): 
   if (values.has('help')) return { kind: 'print', text: renderHelp(table, columns) }
   const address = values.get('admin')?.[0] ?? usualAdminAddress
   if (address === '') throw misuse('--admin needs an address')
-  return {
-    kind: 'top',
-    settings: { address, place: inWordsOf('admin', () => parseUpstreamAddress(address)), isOnce: values.has('once') },
-  }
+  const place = inWordsOf('admin', () => parseUpstreamAddress(address))
+  const tokenFile = values.get('admin-token-file')?.[0]
+  const token = tokenFile === undefined ? '' : readTokenFile(tokenFile)
+  return { kind: 'top', settings: { address, place, token, isOnce: values.has('once') } }
 }
 
 /** The words so far begin with the name of the command; the last one is to be completed. */

@@ -16,16 +16,16 @@ const documentBytesMax = 16_777_216
 const plainColumns = 160
 
 /** Resolves with the exit code. Throws an Error in words for people. */
-export async function runTop({ address, place, isOnce }: TopSettings): Promise<number> {
-  if (isOnce || !process.stdout.isTTY) {
-    const document = await ask(address, place)
+export async function runTop(settings: TopSettings): Promise<number> {
+  if (settings.isOnce || !process.stdout.isTTY) {
+    const document = await ask(settings)
     const paint = paintFor(process.stdout)
     const lines = renderTop(document, { columns: process.stdout.columns ?? plainColumns, rows: Number.POSITIVE_INFINITY, worker: 0, paint })
     process.stdout.on('error', () => {})
     await new Promise<void>((resolve) => process.stdout.write(`${lines.map((line) => line.trimEnd()).join('\n')}\n`, () => resolve()))
     return 0
   }
-  return new TopTerminal(address, place).run()
+  return new TopTerminal(settings).run()
 }
 
 // What terminals since the VT100 know, but for the last two, which others pass over: nothing is shown before a frame is whole.
@@ -39,23 +39,21 @@ const endFrame = '\u001b[?2026l'
 const interruptKey = '\u0003'
 
 class TopTerminal {
-  readonly #address: string
-  readonly #place: Address
+  readonly #settings: TopSettings
   readonly #paint = paintFor(process.stdout)
   readonly #ended = new AbortController()
   #worker = 0
   #document: TopDocument | undefined
   #problem = ''
 
-  constructor(address: string, place: Address) {
-    this.#address = address
-    this.#place = place
+  constructor(settings: TopSettings) {
+    this.#settings = settings
   }
 
   async run(): Promise<number> {
     const { stdin, stdout } = process
     // The first look is taken before the screen is: who mistyped the address reads why, and keeps what was on it.
-    this.#document = await ask(this.#address, this.#place)
+    this.#document = await ask(this.#settings)
     const end = (): void => this.#ended.abort()
     const show = (): void => this.#show()
     const onKeys = (keys: Buffer): void => this.#onKeys(keys.toString('latin1'))
@@ -83,7 +81,7 @@ class TopTerminal {
   async #refresh(): Promise<void> {
     if (this.#ended.signal.aborted) return
     try {
-      this.#document = await ask(this.#address, this.#place)
+      this.#document = await ask(this.#settings)
       this.#problem = ''
     } catch (error) {
       this.#problem = (error as Error).message
@@ -111,10 +109,10 @@ class TopTerminal {
   }
 }
 
-async function ask(address: string, place: Address): Promise<TopDocument> {
+async function ask({ address, place, token }: TopSettings): Promise<TopDocument> {
   let body = ''
   try {
-    body = await fetchStatus(place)
+    body = await fetchStatus(place, token)
   } catch (error) {
     throw new Error(`no answer from the admin listener at ${address}: ${explain(error)}`, { cause: error })
   }
@@ -129,10 +127,11 @@ function explain(error: unknown): string {
   return name === 'TimeoutError' ? `it took longer than ${formatDuration(answerMsMax)}` : message
 }
 
-function fetchStatus(place: Address): Promise<string> {
+function fetchStatus(place: Address, token: string): Promise<string> {
   const where = place.kind === 'unix' ? { socketPath: place.path } : { host: place.host, port: place.port }
   return new Promise((resolve, reject) => {
-    const request = http.get({ ...where, path: '/status', agent: false, signal: AbortSignal.timeout(answerMsMax) }, (response) => {
+    const headers = token === '' ? {} : { authorization: `Bearer ${token}` }
+    const request = http.get({ ...where, path: '/status', headers, agent: false, signal: AbortSignal.timeout(answerMsMax) }, (response) => {
       let body = ''
       response.setEncoding('utf8')
       response.on('data', (chunk: string) => {
@@ -140,12 +139,21 @@ function fetchStatus(place: Address): Promise<string> {
         if (body.length > documentBytesMax) request.destroy(new Error('the answer has no end'))
       })
       response.on('end', () =>
-        response.statusCode === 200 ? resolve(body) : reject(new Error(`status ${response.statusCode}: ${body.slice(0, 200).trim()}`)),
+        response.statusCode === 200 ? resolve(body) : reject(new Error(explainStatus(response.statusCode ?? 0, body, token))),
       )
       response.on('error', reject)
     })
     request.on('error', reject)
   })
+}
+
+function explainStatus(status: number, body: string, token: string): string {
+  if (status === 401) return token === '' ? 'it wants its token: --admin-token-file FILE' : 'it has another token'
+  // What something else says may be no text for a terminal.
+  return `status ${status}: ${body
+    .slice(0, 200)
+    .trim()
+    .replace(/[^\x20-\x7e]/g, '?')}`
 }
 
 /** Undefined for what something else says that listens there. */

@@ -370,6 +370,11 @@ function findAdminObjections({ admin, accessLog }: CompleteContent): Objection[]
       steps: ['admin', 'address'],
       message: `${admin.address} can be reached from other machines; say public: true when that is meant, or take 127.0.0.1`,
     })
+  if (admin !== undefined && admin.public && !isLocal(admin.address) && admin.token === '')
+    found.push({
+      steps: ['admin', 'public'],
+      message: `${admin.address} can be reached from other machines and needs a token: who does not know it sees nothing there`,
+    })
   if (accessLog?.format === 'template' && accessLog.template === '')
     found.push({ steps: ['accessLog', 'format'], message: 'expected accessLog.template, which says what a line is' })
   if (accessLog !== undefined && accessLog.format !== 'template' && accessLog.template !== '')

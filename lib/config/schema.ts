@@ -638,8 +638,10 @@ const rateLimitStore = z
 
 const adminFields = z.strictObject({
   address: listenAddress('host:port, [v6]:port or unix:path'),
-  token: secret.describe("what whoever changes state has to know; '' = nothing can be changed").prefault(''),
-  public: z.boolean().describe('an address that is not of this machine alone has to be meant').prefault(false),
+  token: secret
+    .describe("what whoever changes state has to know, and on a public address whoever looks; '' = nothing can be changed")
+    .prefault(''),
+  public: z.boolean().describe('an address that is not of this machine alone has to be meant, and needs a token').prefault(false),
 })
 const admin = z
   .union([adminFields, short(z.string(), adminFields, (address) => ({ address }))], { error: 'expected an address, or a section with one' })

@@ -270,9 +270,9 @@ export interface RateLimitStoreOptions {
 
 export interface AdminOptions {
   readonly address: string
-  /** For whatever changes state; '' = nothing can be changed. */
+  /** For whatever changes state, and on a public address for all but the checks of health; '' = nothing can be changed. */
   readonly token: string
-  /** An address that is not loopback has to be meant. */
+  /** An address that is not loopback has to be meant, and needs a token. */
   readonly public: boolean
 }
 

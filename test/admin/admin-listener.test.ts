@@ -8,8 +8,9 @@ import type { LiveEvent } from '../../lib/observe/live-event.ts'
 import { askAdmin, EventReader, readMetrics } from '../support/admin-client.ts'
 import { NodeOrigin } from '../support/node-origin.ts'
 import { until } from '../support/patience.ts'
+import { runCommand } from '../support/program.ts'
 import { ProxyUnderTest, type StartOptions } from '../support/proxy-under-test.ts'
-import { get } from '../support/raw-client.ts'
+import { get, RawClient } from '../support/raw-client.ts'
 import { TemporaryFolder } from '../support/temporary-folder.ts'
 
 const token = 'a-token-of-some-length'
@@ -199,13 +200,125 @@ test('a socket file is for its owner only', async (t) => {
   await admin.close()
 })
 
+test('a socket file that a killed process left behind is no obstacle, and that of a live one is', async (t) => {
+  using folder = new TemporaryFolder()
+  const path = folder.file('admin.sock')
+  const script = `require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`
+  await runCommand(process.execPath, ['-e', script])
+  assert.ok(statSync(path).isSocket())
+  const { address } = await start(t, {}, { address: `unix:${path}` })
+  assert.equal((await askAdmin(address, '/healthz')).status, 200)
+  await assert.rejects(start(t, {}, { address }), { code: 'ERR_EPROXY_LISTEN' })
+  assert.equal((await askAdmin(address, '/healthz')).status, 200)
+})
+
 test('a port that is taken is no riddle', async (t) => {
   const { address } = await start(t)
   await assert.rejects(start(t, {}, { address }), { code: 'ERR_EPROXY_LISTEN', message: /^the admin listener cannot listen on / })
 })
 
-test('a client that says nothing, or never ends its request, is let go', async (t) => {
+test('a request head beyond all measure is refused', async (t) => {
   const { address } = await start(t)
   const { status } = await askAdmin(address, '/metrics', { fields: { 'x-long': 'x'.repeat(20_000) } })
   assert.equal(status, 431)
+})
+
+test('a method that no page has is told which it has, and none but POST changes anything', async (t) => {
+  const { address } = await start(t, {}, { controls: { drain: () => assert.fail('drained') } })
+  for (const method of ['OPTIONS', 'PUT', 'DELETE', 'TRACE', 'PROPFIND', 'GET', 'HEAD']) {
+    const { status, fields } = await askAdmin(address, '/drain', { method, ...bearer })
+    assert.deepEqual([status, fields.allow], [405, 'POST'], method)
+  }
+  const { status, fields } = await askAdmin(address, '/metrics', { method: 'OPTIONS' })
+  assert.deepEqual([status, fields.allow], [405, 'GET, HEAD'])
+  assert.equal((await askAdmin(address, '/metrics', { method: 'HEAD' })).body, '')
+  assert.equal((await askAdmin(address, '/healthz')).status, 200)
+})
+
+test('a page of another site is not answered, whatever it makes a browser send', async (t) => {
+  const { address } = await start(t, {}, { controls: { drain: () => assert.fail('drained') } })
+  const elsewhere = { origin: 'https://elsewhere.example', 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'cors' }
+  assert.equal((await askAdmin(address, '/events', { fields: elsewhere })).status, 403)
+  const form = { ...elsewhere, 'content-type': 'text/plain' }
+  assert.equal((await askAdmin(address, '/drain', { method: 'POST', fields: { ...form, ...bearer.fields }, body: 'a=b' })).status, 403)
+})
+
+test('where other machines can reach it, who does not know the token learns nothing but that it is alive', async (t) => {
+  const everywhere = { address: '0.0.0.0:0', public: true }
+  await assert.rejects(start(t, {}, { ...everywhere, token: '' }), { code: 'ERR_EPROXY_OPTION', message: /needs a token/ })
+  const { address } = await start(t, {}, { ...everywhere, controls: { drain: () => assert.fail('drained') } })
+  const basic = { authorization: `Basic ${Buffer.from(`me:${token}`).toString('base64')}` }
+  for (const path of ['/', '/metrics', '/status', '/events', '/config']) {
+    const { status, fields } = await askAdmin(address, path)
+    assert.deepEqual([status, fields['www-authenticate']], [401, 'Basic realm="eproxy", charset="UTF-8"'], path)
+  }
+  for (const path of ['/', '/metrics', '/status']) {
+    assert.equal((await askAdmin(address, path, bearer)).status, 200, path)
+    assert.equal((await askAdmin(address, path, { fields: basic })).status, 200, path)
+  }
+  for (const path of ['/healthz', '/readyz']) assert.equal((await askAdmin(address, path)).status, 200, path)
+  // A browser sends a password that it knows along with whatever a page makes it send.
+  assert.equal((await askAdmin(address, '/drain', { method: 'POST', fields: basic })).status, 401)
+})
+
+test('a client that leaves in its request is no fault', async (t) => {
+  const lines: string[] = []
+  const note =
+    (level: string) =>
+    (_fields: object, message: string): void =>
+      void lines.push(`${level}: ${message}`)
+  const logger = {
+    trace: note('trace'),
+    debug: note('debug'),
+    info: note('info'),
+    warn: note('warn'),
+    error: note('error'),
+    fatal: note('fatal'),
+  }
+  const { address } = await start(t, {}, { logger })
+  const client = await RawClient.connect(address)
+  client.send(`POST /log-level HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${token}\r\nContent-Length: 9\r\n\r\nde`)
+  // Its head has been read when the next one is answered.
+  assert.equal((await askAdmin(address, '/healthz')).status, 200)
+  client.destroy()
+  await until(
+    () => lines.length > 0,
+    () => 'a line about it',
+  )
+  assert.deepEqual(lines, ['debug: admin listener: a client left in its request'])
+})
+
+test('a body that is announced too long is refused before it comes', async (t) => {
+  const { address } = await start(t)
+  const client = await RawClient.connect(address)
+  client.send(`POST /log-level HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${token}\r\nContent-Length: 1000000000\r\n\r\n`)
+  assert.equal((await client.response()).status, 413)
+  client.destroy()
+})
+
+test('who holds on to all connections keeps nobody else away', async (t) => {
+  const { address } = await start(t)
+  using reader = await EventReader.open(address)
+  const silent = await Promise.all(Array.from({ length: 300 }, () => RawClient.connect(address)))
+  for (let ask = 0; ask < 3; ask++) assert.equal((await askAdmin(address, '/healthz')).status, 200)
+  const seen = reader.dataOf('status').length
+  await until(
+    () => reader.dataOf('status').length > seen,
+    () => 'the reader that was there before to be told more',
+  )
+  for (const client of silent) client.destroy()
+})
+
+test('who asks on and on without reading is let go, and costs no more than a few answers', async (t) => {
+  let questions = 0
+  const { front, address } = await start(t)
+  const subject = observeProxy(front.proxy)
+  const counted = { ...subject, stats: () => (questions++, subject.stats()) }
+  const { address: other } = await start(t, {}, { subject: counted })
+  assert.notEqual(address, other)
+  const client = await RawClient.connect(other)
+  client.send('GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(500))
+  await client.closed()
+  assert.ok(questions < 50, String(questions))
+  assert.equal((await askAdmin(other, '/healthz')).status, 200)
 })

@@ -57,3 +57,14 @@ test('two minutes are kept', () => {
   assert.equal(history.points.length, 120)
   assert.equal(history.points.at(-1)?.[0], 199_000)
 })
+
+test('two samples that come almost together make no rate of a thousand times what there was', () => {
+  const history = new FigureHistory()
+  history.add(sampleOf(10_000, 0))
+  const figures = history.add(sampleOf(11_000, 50))
+  assert.deepEqual(history.add(sampleOf(11_003, 90)), figures)
+  assert.equal(history.points.length, 2)
+  assert.equal(history.add(sampleOf(12_000, 150)).requestsPerSecond, 100)
+  // The clock of the machine was set back.
+  assert.equal(history.add(sampleOf(2_000, 160)).requestsPerSecond, 10)
+})

@@ -49,8 +49,9 @@ for (const workers of [1, 2]) {
         copies: metrics.get('eproxy_mirror_copies_total{upstream="shadow",result="sent"}'),
         dropped: metrics.get('eproxy_mirror_copies_total{upstream="shadow",result="dropped"}'),
         stale: metrics.get('eproxy_retries_total{upstream="app",reason="stale"}'),
+        poolStale: metrics.get('eproxy_pool_stale_total{upstream="app"}'),
       },
-      { ...seen, copies, dropped: 0, stale: 0 },
+      { ...seen, copies, dropped: 0, stale: 0, poolStale: 0 },
     )
   })
 }

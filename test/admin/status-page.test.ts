@@ -1,22 +1,25 @@
 /** The status page in a browser: it shows what happens, while it happens, as text and never as markup. */
 import assert from 'node:assert/strict'
-import { describe, test, type TestContext } from 'node:test'
+import { after, describe, test, type TestContext } from 'node:test'
 import { AdminListener } from '../../lib/admin/admin-listener.ts'
 import { observeGroup, observeProxy, type AdminSubject } from '../../lib/admin/subject.ts'
 import { Browser } from '../support/browser.ts'
 import { GroupUnderTest } from '../support/group-under-test.ts'
 import { NodeOrigin } from '../support/node-origin.ts'
-import { isMissing } from '../support/program.ts'
 import { ProxyUnderTest } from '../support/proxy-under-test.ts'
 import { get } from '../support/raw-client.ts'
 import { groupOf, routeTo, serviceOf } from '../support/service.ts'
 
-describe('the status page', { skip: isMissing('chromium') }, () => {
+const browser = await Browser.tryToStart()
+
+describe('the status page', { skip: typeof browser === 'string' ? browser : false }, () => {
+  if (typeof browser === 'string') return
+  after(() => browser[Symbol.asyncDispose]())
+
   test('shows rates, servers, endings and rules, and is not fooled by what peers send', async (t) => {
     await using origin = await NodeOrigin.start((_request, response) => void response.end('here'))
     const front = await ProxyUnderTest.start(t, { upstreams: [origin.address] })
     const address = await startAdmin(t, observeProxy(front.proxy))
-    await using browser = await Browser.start()
     await browser.show(`http://${address}/`)
     await browser.until(`document.getElementById('standing').textContent === 'ready'`)
     const client = await front.client()
@@ -45,7 +48,6 @@ describe('the status page', { skip: isMissing('chromium') }, () => {
     const name = '<img src=x onerror=alert(1)>'
     const front = await ProxyUnderTest.start(t, { service: serviceOf({ [name]: groupOf([origin.address]) }, routeTo(name, { name })) })
     const address = await startAdmin(t, observeProxy(front.proxy))
-    await using browser = await Browser.start()
     await browser.show(`http://${address}/`, { dark: true })
     const client = await front.client()
     await client.exchange(get('/'))
@@ -58,7 +60,6 @@ describe('the status page', { skip: isMissing('chromium') }, () => {
   test('shows the sum of workers, and each', async (t) => {
     const { group, addresses } = await GroupUnderTest.start(t, { workers: 2 })
     const address = await startAdmin(t, observeGroup(group))
-    await using browser = await Browser.start()
     await browser.show(`http://${address}/`, { height: 1_500 })
     await browser.until(`document.getElementById('workers').rows.length === 2`)
     await browser.until(`document.getElementById('process').options.length === 3`)
@@ -81,7 +82,6 @@ describe('the status page', { skip: isMissing('chromium') }, () => {
   test('keeps its layout while figures change, also on a narrow screen', async (t) => {
     const front = await ProxyUnderTest.start(t, {})
     const address = await startAdmin(t, observeProxy(front.proxy))
-    await using browser = await Browser.start()
     for (const width of [1_280, 400]) {
       await browser.show(`http://${address}/`, { width })
       await browser.until(`document.getElementById('standing').textContent === 'ready'`)

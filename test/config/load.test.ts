@@ -292,6 +292,10 @@ test('every mistake is told with its line, its column and what was expected', ()
       `${group}routes: [{ redirect: 'https://{host}{path}?{query}' }]\n`,
       'a.yaml:2:22: routes[0].redirect: {query} has its ? already: write {path}{query}',
     ],
+    [
+      `${group}admin: { address: ':9090', public: true }`,
+      'a.yaml:2:36: admin.public: :9090 can be reached from other machines and needs a token: who does not know it sees nothing there',
+    ],
     [`${group}admin: { address: '127.0.0.1:1', token: { env: NONE } }\n`, 'a.yaml:2:34: admin.token: the environment has no variable NONE'],
     [
       `${group}rateLimitStore: http://h\n`,
