@@ -202,9 +202,9 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     this.#connectionsWatcher = watcher
   }
 
-  /** From now on summaries have `referer` and `userAgent`, which cost a search in the head. */
-  summarizeFields(): void {
-    this.#reporter.summarizesFields = true
+  /** From now on summaries have `referer` and `userAgent`, which cost a search in the head, or have them no more. */
+  summarizeFields(isWanted = true): void {
+    this.#reporter.summarizesFields = isWanted
   }
 
   /**

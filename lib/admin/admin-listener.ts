@@ -1,21 +1,20 @@
 /**
  * The admin listener: a small HTTP server of its own, beside the proxy and never in its way. It answers from figures that are asked for, once a second
- * while somebody watches, and hands changes to who can make them. It uses node:http on purpose: what shows how the proxy is doing
- * must not depend on the code that it shows. It owns its server, its readers and its timer.
+ * while somebody watches, and hands changes to who can make them. It owns its server, which may become another one while it runs, its readers and
+ * its timer.
  */
-import { once } from 'node:events'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { hostname } from 'node:os'
-import { chmodSync } from 'node:fs'
-import type { AddressInfo } from 'node:net'
-import { ProxyError } from '../core/errors.ts'
-import { formatAddress, type Address } from '../core/options.ts'
+import { isDeepStrictEqual } from 'node:util'
+import type { ProxyError } from '../core/errors.ts'
+import type { Address } from '../core/options.ts'
 import type { AdminOptions } from '../core/service-options.ts'
 import type { AdminState, GroupStats, Logger } from '../index.ts'
 import type { LiveEvent, LiveEventKind } from '../observe/live-event.ts'
 import { silentLogger } from '../observe/logger.ts'
 import { bearsToken, isOwnHost } from './access.ts'
 import { readAdminAddress } from './admin-address.ts'
+import { AdminServer } from './admin-server.ts'
 import { endpointTable, findEndpoint, type EndpointMatch } from './endpoints.ts'
 import { EventStream } from './event-stream.ts'
 import { expositionType, renderMetrics } from './exposition.ts'
@@ -35,7 +34,6 @@ export interface AdminListenerOptions extends AdminOptions {
 
 const tickMs = 1_000
 const readersMax = 32
-const connectionsMax = 128
 const bodyBytesMax = 1_024
 const eventsKept = 50
 
@@ -49,16 +47,26 @@ const commonFields = {
 } as const
 const noContentPolicy = "default-src 'none'; frame-ancestors 'none'"
 
+/** Other settings that can be taken: what had to be opened is open. One of the two is to be called. */
+export interface AdminChange {
+  /** Where it listens, as it can be connected to; undefined when that has not changed. */
+  readonly address: string | undefined
+  commit(): void
+  /** All stays as it was. */
+  abandon(): Promise<void>
+}
+
 export class AdminListener implements AsyncDisposable {
-  readonly #where: Address
-  readonly #token: string
+  #token: string
   readonly #subject: AdminSubject
   readonly #controls: AdminControls
   readonly #logger: Logger
   readonly #version: string
   readonly #page: StatusPage
-  readonly #names: readonly string[]
-  readonly #server: Server
+  #names: readonly string[]
+  #server: AdminServer
+  /** Those that were left may have something to answer still. */
+  readonly #left = new Set<AdminServer>()
   readonly #board = new StatusBoard()
   readonly #stream: EventStream
   readonly #recent: LiveEvent[] = []
@@ -72,46 +80,70 @@ export class AdminListener implements AsyncDisposable {
 
   /** Throws ProxyError ERR_EPROXY_OPTION for an address that others can reach, unless that is meant. */
   constructor({ address, token, public: isPublic, subject, controls = {}, logger = silentLogger, version }: AdminListenerOptions) {
-    this.#where = readAdminAddress({ address, public: isPublic })
+    const where = readAdminAddress({ address, public: isPublic })
     this.#token = token
     this.#subject = subject
     this.#controls = controls
     this.#logger = logger
     this.#version = version
     this.#page = loadStatusPage()
-    // Whoever listens for others is called by the name of the machine, too.
-    const { host } = this.#where.kind === 'tcp' ? this.#where : { host: '' }
-    this.#names = [host.toLowerCase(), isPublic ? hostname().toLowerCase() : ''].filter((name) => name !== '')
+    this.#names = namesOf(where, isPublic)
     this.#stream = new EventStream(readersMax, (readers) => this.#onReaders(readers))
-    this.#server = createServer(
-      { maxHeaderSize: 16_384, headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 5_000, connectionsCheckingInterval: 1_000 },
-      (request, response) => this.#onRequest(request, response),
-    )
-    this.#server.maxConnections = connectionsMax
+    this.#server = this.#makeServer(where)
   }
 
   /** Resolves with the address as it can be connected to. Rejects with ProxyError ERR_EPROXY_LISTEN. */
   async listen(): Promise<{ readonly address: string }> {
-    const where = this.#where
-    this.#server.listen(where.kind === 'unix' ? { path: where.path } : { host: where.host, port: where.port })
-    try {
-      await once(this.#server, 'listening')
-    } catch (error) {
-      throw new ProxyError(
-        'ERR_EPROXY_LISTEN',
-        `the admin listener cannot listen on ${formatAddress(where)}: ${(error as Error).message}`,
-        error,
-      )
-    }
-    this.#server.on('error', (error) => this.#logger.error({ err: error }, 'admin listener'))
-    // Who may open the socket file may ask; it is as good as an address that only this user can reach.
-    if (where.kind === 'unix') chmodSync(where.path, 0o600)
+    const address = await this.#server.listen()
     this.#timer = setInterval(() => void this.#tick(), tickMs)
     this.#timer.unref()
     await this.#tick()
-    if (where.kind === 'unix') return { address: formatAddress(where) }
-    const { address, family, port } = this.#server.address() as AddressInfo
-    return { address: family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}` }
+    return { address }
+  }
+
+  /**
+   * Another address, another token: what was counted and who asks stays. Rejects with ProxyError ERR_EPROXY_OPTION or ERR_EPROXY_LISTEN,
+   * and has changed nothing then.
+   */
+  async prepare({ address: given, token, public: isPublic }: AdminOptions): Promise<AdminChange> {
+    const where = readAdminAddress({ address: given, public: isPublic })
+    const before = this.#server
+    const names = namesOf(where, isPublic)
+    const takeRights = (): void => {
+      this.#token = token
+      this.#names = names
+    }
+    if (isDeepStrictEqual(where, before.where)) return { address: undefined, commit: takeRights, abandon: () => Promise.resolve() }
+    const next = this.#makeServer(where)
+    // From one address of a port to all of them: both at a time cannot be had.
+    const collides = where.kind === 'tcp' && before.where.kind === 'tcp' && where.port === before.where.port && where.port !== 0
+    if (collides) before.release()
+    const goBack = async (): Promise<void> => {
+      await next.close()
+      if (collides) await before.listen()
+    }
+    const address = await next.listen().catch(async (error: ProxyError) => {
+      await goBack()
+      throw error
+    })
+    return {
+      address,
+      commit: () => {
+        takeRights()
+        this.#server = next
+        // Who reads there comes back by itself, and finds nobody.
+        this.#stream.close()
+        this.#left.add(before)
+        void before.leave().then(() => this.#left.delete(before))
+      },
+      abandon: goBack,
+    }
+  }
+
+  /** Nobody is answered any more, but for what was asked already. Resolves when that is done, unless it is closed before. */
+  leave(): Promise<void> {
+    this.#rest()
+    return this.#server.leave()
   }
 
   /** The proxy finishes what runs: it is not ready any more, and says so until it is closed. */
@@ -122,26 +154,33 @@ export class AdminListener implements AsyncDisposable {
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#timer)
-    this.#subject.watch(undefined)
-    this.#stream.close()
-    if (!this.#server.listening) return
-    const closed = once(this.#server, 'close')
-    this.#server.close()
-    this.#server.closeAllConnections()
-    await closed
+    this.#rest()
+    await Promise.all([this.#server, ...this.#left].map((server) => server.close()))
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
 
-  #onRequest(request: IncomingMessage, response: ServerResponse): void {
+  #rest(): void {
+    clearInterval(this.#timer)
+    this.#subject.watch(undefined)
+    this.#stream.close()
+  }
+
+  #makeServer(where: Address): AdminServer {
+    return new AdminServer(where, {
+      onRequest: (request, response) => this.#onRequest(where, request, response),
+      onError: (error) => this.#logger.error({ err: error }, 'admin listener'),
+    })
+  }
+
+  #onRequest(where: Address, request: IncomingMessage, response: ServerResponse): void {
     const { method = '', url = '/', headers } = request
     response.on('error', () => {})
     for (const [name, value] of Object.entries(commonFields)) response.setHeader(name, value)
     response.setHeader('content-security-policy', noContentPolicy)
-    if (this.#where.kind === 'tcp' && !isOwnHost(headers.host, this.#names))
+    if (where.kind === 'tcp' && !isOwnHost(headers.host, this.#names))
       return answer(response, 421, 'the Host field does not name this listener; use its address, or localhost')
     const [path = '/'] = url.split('?')
     const lookup = findEndpoint(method, path)
@@ -328,6 +367,12 @@ export class AdminListener implements AsyncDisposable {
       reloads: this.#readReloads(),
     }))
   }
+}
+
+/** Whoever listens for others is called by the name of the machine, too. */
+function namesOf(where: Address, isPublic: boolean): readonly string[] {
+  const host = where.kind === 'tcp' ? where.host : ''
+  return [host.toLowerCase(), isPublic ? hostname().toLowerCase() : ''].filter((name) => name !== '')
 }
 
 const noReloads: ReloadFigures = Object.freeze({ succeeded: 0, failed: 0, isLastGood: true })

@@ -29,22 +29,28 @@ export const accessLogDefaults: Omit<AccessLogSettings, 'destination'> = Object.
 })
 
 export class AccessLog {
-  /** Summaries need `referer` and `userAgent` for these lines. */
-  readonly needsRequestFields: boolean
+  readonly #worker: number
   readonly #writer: LineWriter
-  readonly #format: FormatLine
-  readonly #context: LineContext
-  readonly #sampling: Sampling
+  #format: FormatLine
+  #needsRequestFields: boolean
+  #context: LineContext
+  #sampling: Sampling
 
   /** Throws ProxyError ERR_EPROXY_OPTION, and the system's error when the file cannot be opened. */
   constructor({ worker = 0, onError = () => {}, ...given }: AccessLogOptions) {
     const settings: AccessLogSettings = { ...accessLogDefaults, ...given }
     const { format, needsRequestFields } = chooseFormat(settings)
+    this.#worker = worker
     this.#format = format
-    this.needsRequestFields = needsRequestFields
+    this.#needsRequestFields = needsRequestFields
     this.#context = { worker, redaction: new Redaction(settings.redactQuery) }
     this.#sampling = new Sampling(settings.sample)
     this.#writer = new LineWriter({ destination: settings.destination === '-' ? 1 : settings.destination, onError })
+  }
+
+  /** Summaries need `referer` and `userAgent` for these lines. */
+  get needsRequestFields(): boolean {
+    return this.#needsRequestFields
   }
 
   /** Lines that were thrown away because the destination takes none, or too slowly. */
@@ -55,6 +61,17 @@ export class AccessLog {
   /** Never throws and never waits. */
   write(summary: ExchangeSummary): void {
     if (this.#sampling.takes(summary)) this.#writer.write(this.#format(summary, this.#context))
+  }
+
+  /** Other lines, or other exchanges, from now on; the destination stays. Throws ProxyError ERR_EPROXY_OPTION, and changes nothing then. */
+  reformat(given: Partial<AccessLogSettings>): void {
+    const settings: AccessLogSettings = { destination: '', ...accessLogDefaults, ...given }
+    const { format, needsRequestFields } = chooseFormat(settings)
+    const sampling = new Sampling(settings.sample)
+    this.#context = { worker: this.#worker, redaction: new Redaction(settings.redactQuery) }
+    this.#format = format
+    this.#needsRequestFields = needsRequestFields
+    this.#sampling = sampling
   }
 
   /** Goes on in a new file of the same name, for log rotation, or on a new connection. Never rejects; false when the old one stays in use. */
