@@ -35,6 +35,8 @@ export class FieldEdits {
   readonly #matches: typeof equalsIgnoreCase
   /** Lines for fields that a head may lack, in the order of their bits. */
   readonly #defaults: readonly FieldDefault[]
+  /** All of them: mostly a head has none. */
+  readonly #defaultLines: string
 
   /**
    * @param dropped - names of fields that do not leave.
@@ -55,6 +57,7 @@ export class FieldEdits {
     })
     for (const { name } of entries) if (name.length < 32) this.#lengths |= 1 << name.length
     this.#defaults = defaults
+    this.#defaultLines = defaults.map(({ line }) => line).join('')
     this.#matches = takesUnderscores ? resemblesName : equalsIgnoreCase
   }
 
@@ -76,6 +79,7 @@ export class FieldEdits {
 
   /** Lines of the defaults that were not seen. `seen`: what `find` said of the fields, ORed, without UNTOUCHED. */
   missing(seen: number): string {
+    if (seen === 0) return this.#defaultLines
     let lines = ''
     for (let i = 0; i < this.#defaults.length; i++) if ((seen & (1 << i)) === 0) lines += this.#defaults[i]!.line
     return lines

@@ -6,7 +6,8 @@ import { Counters } from '../../lib/observe/counters.ts'
 import { AccessLog } from '../../lib/observe/access-log.ts'
 import { RateLimiter } from '../../lib/limit/rate-limiter.ts'
 import type { ExchangeSummary } from '../../lib/observe/exchange-summary.ts'
-import { formatCombinedLine, formatJsonLine, type LineContext } from '../../lib/observe/line-format.ts'
+import { LineBytes } from '../../lib/observe/line-bytes.ts'
+import { formatCombinedLine, formatJsonLine, type FormatLine, type LineContext } from '../../lib/observe/line-format.ts'
 import { compileTemplate } from '../../lib/observe/line-template.ts'
 import { Redaction } from '../../lib/observe/redaction.ts'
 import { Deadline, systemClock, TimerWheel } from '../../lib/core/timers.ts'
@@ -245,11 +246,20 @@ function lineCases(): readonly MicroCase[] {
   const { format } = compileTemplate('{time} {client} "{method} {target}" {status} {bytesOut} {totalMs}', 'plain')
   const described = { ...summary, referer: 'http://bench.example/catalogue/', userAgent: 'Mozilla/5.0 (X11; Linux x86_64; rv:128.0)' }
   return [
-    { name: 'access log: format a line, JSON', run: () => formatJsonLine(summary, plain) },
-    { name: 'access log: format a line, JSON, values of a query hidden', run: () => formatJsonLine(summary, redacting) },
-    { name: 'access log: format a line, combined', run: () => formatCombinedLine(described, plain) },
-    { name: 'access log: format a line, template of 7 names', run: () => format(summary, plain) },
+    { name: 'access log: format a line, JSON', run: lineOf(formatJsonLine, summary, plain) },
+    { name: 'access log: format a line, JSON, values of a query hidden', run: lineOf(formatJsonLine, summary, redacting) },
+    { name: 'access log: format a line, combined', run: lineOf(formatCombinedLine, described, plain) },
+    { name: 'access log: format a line, template of 7 names', run: lineOf(format, summary, plain) },
   ]
+}
+
+function lineOf(format: FormatLine, of: ExchangeSummary, context: LineContext): () => unknown {
+  const line = new LineBytes()
+  return () => {
+    line.clear()
+    format(line, of, context)
+    return line.length
+  }
 }
 
 function routeCases(): readonly MicroCase[] {

@@ -2,10 +2,11 @@
 import { errorTable, type ExchangeErrorCode } from '../../lib/core/errors.ts'
 import { Exchange } from '../../lib/exchange/exchange.ts'
 import type { ExchangeSummary } from '../../lib/observe/exchange-summary.ts'
-import { formatCombinedLine, formatJsonLine, type FormatLine, type LineContext } from '../../lib/observe/line-format.ts'
+import { formatCombinedLine, formatJsonLine, type LineContext } from '../../lib/observe/line-format.ts'
 import { compileTemplate } from '../../lib/observe/line-template.ts'
 import { Redaction } from '../../lib/observe/redaction.ts'
 import { ruleTable, type RequestHead } from '../../native-free-parser/index.ts'
+import { textOf, type LineText } from '../../test/support/line-text.ts'
 import type { SeededRandom } from '../../test/support/seeded-random.ts'
 import { EngineLease } from '../engine-lease.ts'
 import { EngineRun, realParts, type RunPlan } from '../engine-run.ts'
@@ -14,17 +15,17 @@ import { withMember } from '../sabotage.ts'
 import { expect, expectSame, type Canary, type FuzzTarget } from '../target.ts'
 
 interface Formats {
-  readonly json: FormatLine
-  readonly combined: FormatLine
-  readonly plainTemplate: FormatLine
-  readonly jsonTemplate: FormatLine
+  readonly json: LineText
+  readonly combined: LineText
+  readonly plainTemplate: LineText
+  readonly jsonTemplate: LineText
 }
 
 const realFormats: Formats = {
-  json: formatJsonLine,
-  combined: formatCombinedLine,
-  plainTemplate: compileTemplate('{client} {method} "{target}" {status} "{userAgent}" {id}', 'plain').format,
-  jsonTemplate: compileTemplate('{"c":"{client}","m":"{method}","t":"{target}","a":"{userAgent}","s":{status}}', 'json').format,
+  json: textOf(formatJsonLine),
+  combined: textOf(formatCombinedLine),
+  plainTemplate: textOf(compileTemplate('{client} {method} "{target}" {status} "{userAgent}" {id}', 'plain').format),
+  jsonTemplate: textOf(compileTemplate('{"c":"{client}","m":"{method}","t":"{target}","a":"{userAgent}","s":{status}}', 'json').format),
 }
 const hidesNothing: LineContext = { worker: 0, redaction: new Redaction() }
 const hidesToken: LineContext = { worker: 0, redaction: new Redaction(['token']) }
@@ -105,7 +106,7 @@ function makeTarget(formats: Formats): FuzzTarget {
     const userinfo = `http://me:${hiddenValue}@${text.slice(0, cut)}`
     for (const target of [`/${text.slice(cut)}${query}`, `http://${hiddenValue}@a.example/${query}`, userinfo]) {
       for (const context of [hidesToken, hidesAll]) {
-        for (const one of Object.values(formats) as readonly FormatLine[]) {
+        for (const one of Object.values(formats) as readonly LineText[]) {
           const line = one({ ...summary, method: 'GET', target, referer: target, userAgent: 'x' }, context)
           expect(isOneLine(line), () => `not one printable line: ${JSON.stringify(line)}`)
           expect(!line.includes(hiddenValue), () => `what is hidden is in the line: ${line}`)
@@ -276,7 +277,7 @@ function withLongTarget(): FuzzTarget {
 }
 
 function withJson(spoil: (line: string, summary: ExchangeSummary) => string): FuzzTarget {
-  return makeTarget({ ...realFormats, json: (summary, context) => spoil(formatJsonLine(summary, context), summary) })
+  return makeTarget({ ...realFormats, json: (summary, context) => spoil(realFormats.json(summary, context), summary) })
 }
 
 export const accessLogLineCanaries: readonly Canary[] = [
@@ -287,18 +288,20 @@ export const accessLogLineCanaries: readonly Canary[] = [
     bug: 'the address of an upstream is cut at 40 characters',
     target: makeTarget({
       ...realFormats,
-      json: (summary, context) => formatJsonLine({ ...summary, upstream: summary.upstream.slice(0, 40) }, context),
+      json: (summary, context) => realFormats.json({ ...summary, upstream: summary.upstream.slice(0, 40) }, context),
     }),
   },
   {
     bug: 'a quote in a user agent ends it in a combined line',
-    target: makeTarget({ ...realFormats, combined: (summary, context) => formatCombinedLine(summary, context).replaceAll('\\x22', '"') }),
+    target: makeTarget({ ...realFormats, combined: (summary, context) => realFormats.combined(summary, context).replaceAll('\\x22', '"') }),
   },
   {
     bug: 'a template for JSON escapes as a plain one does',
     target: makeTarget({
       ...realFormats,
-      jsonTemplate: compileTemplate('{"c":"{client}","m":"{method}","t":"{target}","a":"{userAgent}","s":{status}}', 'plain').format,
+      jsonTemplate: textOf(
+        compileTemplate('{"c":"{client}","m":"{method}","t":"{target}","a":"{userAgent}","s":{status}}', 'plain').format,
+      ),
     }),
   },
   {

@@ -13,6 +13,7 @@ import type { AfterExchange, ClientSide } from '../exchange/client-side.ts'
 import { ExchangeState, type Exchange } from '../exchange/exchange.ts'
 import type { ByteSocket, SocketHandler } from '../net/byte-socket.ts'
 import { Hold, HoldReason } from '../net/hold.ts'
+import type { ClientMemo } from '../policy/head-policy.ts'
 import type { DownstreamEnvironment } from './environment.ts'
 
 /** States in life order. */
@@ -74,6 +75,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
   hasEnded = false
   isRetired = false
   hasReserved = false
+  memo: ClientMemo | null = null
   #lingerBytes = 0
   #unsentBytes = 0
 

@@ -2,6 +2,7 @@
 import { contradiction } from '../core/assert.ts'
 import type { ByteSocket } from '../net/byte-socket.ts'
 import type { Hold } from '../net/hold.ts'
+import type { ClientMemo } from '../policy/head-policy.ts'
 import type { RequestingClient } from '../upstream/connection.ts'
 
 /**
@@ -19,6 +20,8 @@ export interface ClientSide extends RequestingClient {
   readonly isRetired: boolean
   /** An upstream connection was reserved for it, and may still be. */
   hasReserved: boolean
+  /** Null until a request was told of the client. */
+  memo: ClientMemo | null
   /** Sends a part of the response. Returns whether the kernel has all of it. */
   write(data: string | Buffer): boolean
   /** The rest of the request body may come now: the client was told to go on, or the proxy can take it. */
@@ -43,6 +46,7 @@ export const nobody: ClientSide = {
   hasEnded: true,
   isRetired: true,
   hasReserved: false,
+  memo: null,
   write: refuseUse,
   awaitBody: refuseUse,
   becomeTunnel: refuseUse,

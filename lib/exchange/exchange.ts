@@ -15,7 +15,7 @@ import { noRoute, type Counters } from '../observe/counters.ts'
 import type { ExchangeSummary } from '../observe/exchange-summary.ts'
 import { rawFieldValue } from '../observe/raw-field.ts'
 import { readClient, type ClientFacts } from '../policy/client.ts'
-import { editLocalHead, type HeadChanges, type HeadPolicy } from '../policy/head-policy.ts'
+import { ClientMemo, editLocalHead, type HeadChanges, type HeadPolicy } from '../policy/head-policy.ts'
 import { encodeLocalResponse, prefersProblem, type LocalResponse } from '../policy/local-response.ts'
 import type { RetryPolicy } from '../policy/retry.ts'
 import type { Route } from '../policy/route.ts'
@@ -318,7 +318,7 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
     this.#targetEnd = head.targetEnd
     this.#minorVersion = head.minorVersion
     this.#isChunked = head.bodyKind === BodyKind.CHUNKED
-    const client = policy.readsClient ? readClient(head, this.#client.socket.remote, policy.config.forwarded, policy.trusted) : null
+    const client = policy.readsClient ? readClient(head, this.#client.socket, policy.config.forwarded, policy.trusted) : null
     if (client !== null && client.address !== client.peer) this.#clientAddress = client.address
     const route = policy.routeFor(head)
     const { config, heads, tolerated } = route
@@ -655,7 +655,8 @@ export class Exchange extends Waiter implements ConnectionUser, DeadlineOwner {
   /** What the route asks for in both heads. Valid until the next request of anybody. */
   #changeHeads(heads: HeadPolicy, head: RequestHead, client: ClientFacts): HeadChanges {
     this.#id = heads.requestIdOf(head, client)
-    const changes = heads.changesFor(head, client, heads.usesId ? this.#requestId() : '')
+    this.#client.memo ??= new ClientMemo()
+    const changes = heads.changesFor(head, client, heads.usesId ? this.#requestId() : '', this.#client.memo)
     this.#requestEdits = changes.edits
     this.#responseEdits = changes.responseEdits
     this.#responseAdded = changes.responseAdded

@@ -17,6 +17,9 @@ export class RequestLimits {
   readonly #limits: readonly RateLimit[]
   readonly #hasher: KeyHasher
   readonly #route: string
+  /** The key of the route. */
+  readonly #routeHigh: number
+  readonly #routeLow: number
   /** Of those limits whose state is told to everyone, not only to who is refused. */
   readonly #announced: readonly RateLimit[]
   readonly #policies: string
@@ -27,6 +30,9 @@ export class RequestLimits {
     this.#limits = limits
     this.#route = route
     this.#hasher = hasher
+    hasher.hashText(route)
+    this.#routeHigh = hasher.high
+    this.#routeLow = hasher.low
     this.#announced = limits.filter(({ options }) => options.announce === true)
     this.#policies = this.#announced.map(formatPolicy).join(', ')
   }
@@ -72,8 +78,7 @@ export class RequestLimits {
         return limit.take(hasher.high, hasher.low, 'header', value, nowMs)
       }
       case 'route':
-        hasher.hashText(this.#route)
-        return limit.take(hasher.high, hasher.low, 'route', this.#route, nowMs)
+        return limit.take(this.#routeHigh, this.#routeLow, 'route', this.#route, nowMs)
       case 'all':
         return limit.take(0, 1, 'all', '', nowMs)
     }
@@ -86,8 +91,8 @@ export class RequestLimits {
     const { key, ipv6Prefix } = limit.options
     const value = key.kind === 'header' ? findValue(head, limit.fieldName) : undefined
     if (key.kind === 'all') return limit.giveBack(0, 1)
-    if (key.kind === 'route') hasher.hashText(this.#route)
-    else if (value !== undefined) hasher.hashText(value)
+    if (key.kind === 'route') return limit.giveBack(this.#routeHigh, this.#routeLow)
+    if (value !== undefined) hasher.hashText(value)
     else hasher.hashAddress(clientAddress, ipv6Prefix)
     limit.giveBack(hasher.high, hasher.low)
   }

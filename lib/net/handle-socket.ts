@@ -52,6 +52,7 @@ export class HandleSocket implements ByteSocket, HandleReader, WriteOwner {
   isEnding = false
   #hasEnded = false
   #error: Error | undefined
+  #remoteAddress = ''
   /** Writes of which libuv still has a part. */
   #queuedWrites = 0
   /** The end is behind bytes that the kernel has not taken yet. */
@@ -84,7 +85,8 @@ export class HandleSocket implements ByteSocket, HandleReader, WriteOwner {
   }
 
   get remoteAddress(): string {
-    return addressOf(this.remote)
+    if (this.#remoteAddress === '') this.#remoteAddress = addressOf(this.remote)
+    return this.#remoteAddress
   }
 
   owns(bytes: Buffer): boolean {

@@ -240,7 +240,7 @@ export function formatPeer(address: string, port: number): string {
   return plain.includes(':') ? `[${plain}]:${port}` : `${plain}:${port}`
 }
 
-/** The address in what `formatPeer` made: this is asked for every request, and costs one string. */
+/** The address in what `formatPeer` made. */
 export function addressOf(peer: string): string {
   const colon = peer.lastIndexOf(':')
   if (colon < 0) return peer

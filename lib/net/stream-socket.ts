@@ -22,6 +22,7 @@ export class StreamSocket implements ByteSocket {
   readonly #socket: HandledSocket
   readonly #read: ReadOptions
   readonly remote: string
+  #remoteAddress = ''
   readonly #handler: SocketHandler
   #turnBytes = 0
   #paused = false
@@ -71,7 +72,8 @@ export class StreamSocket implements ByteSocket {
   }
 
   get remoteAddress(): string {
-    return addressOf(this.remote)
+    if (this.#remoteAddress === '') this.#remoteAddress = addressOf(this.remote)
+    return this.#remoteAddress
   }
 
   /** Every chunk is a buffer of its own, but part of one that others may have parts of. */

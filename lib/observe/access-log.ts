@@ -6,6 +6,7 @@ import { ProxyError } from '../core/errors.ts'
 import type { AccessLogSettings } from '../core/service-options.ts'
 import type { ExchangeSummary } from './exchange-summary.ts'
 import { formatCombinedLine, formatJsonLine, type FormatLine, type LineContext } from './line-format.ts'
+import { LineBytes } from './line-bytes.ts'
 import { compileTemplate } from './line-template.ts'
 import { LineWriter } from './line-writer.ts'
 import { Redaction } from './redaction.ts'
@@ -35,6 +36,7 @@ export class AccessLog {
   #needsRequestFields: boolean
   #context: LineContext
   #sampling: Sampling
+  readonly #line = new LineBytes()
 
   /** Throws ProxyError ERR_EPROXY_OPTION, and the system's error when the file cannot be opened. */
   constructor({ worker = 0, onError = () => {}, ...given }: AccessLogOptions) {
@@ -60,7 +62,11 @@ export class AccessLog {
 
   /** Never throws and never waits. */
   write(summary: ExchangeSummary): void {
-    if (this.#sampling.takes(summary)) this.#writer.write(this.#format(summary, this.#context))
+    if (!this.#sampling.takes(summary)) return
+    const line = this.#line
+    line.clear()
+    this.#format(line, summary, this.#context)
+    this.#writer.writeBytes(line.bytes, line.length)
   }
 
   /** Other lines, or other exchanges, from now on; the destination stays. Throws ProxyError ERR_EPROXY_OPTION, and changes nothing then. */

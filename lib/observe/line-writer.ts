@@ -80,16 +80,20 @@ export class LineWriter {
 
   /** `line` is latin-1 and ends in a newline. Never throws and never waits. */
   write(line: string): void {
-    const bytes = line.length
-    if (this.#state !== 'open' || this.#pendingBytes + bytes > pendingBytesMax) return this.#dropLine()
-    this.#pendingBytes += bytes
-    if (bytes > bufferBytes - this.#usedBytes) this.#seal()
-    if (bytes > bufferBytes) {
-      this.#queue.push({ bytes: Buffer.from(line, 'latin1'), offset: 0, lines: 1 })
+    this.writeBytes(Buffer.from(line, 'latin1'), line.length)
+  }
+
+  /** The same with bytes[0, length), of which nothing is kept. */
+  writeBytes(bytes: Buffer, length: number): void {
+    if (this.#state !== 'open' || this.#pendingBytes + length > pendingBytesMax) return this.#dropLine()
+    this.#pendingBytes += length
+    if (length > bufferBytes - this.#usedBytes) this.#seal()
+    if (length > bufferBytes) {
+      this.#queue.push({ bytes: Buffer.from(bytes.subarray(0, length)), offset: 0, lines: 1 })
       this.#pump()
       return
     }
-    this.#usedBytes += this.#buffer.write(line, this.#usedBytes, 'latin1')
+    this.#usedBytes += bytes.copy(this.#buffer, this.#usedBytes, 0, length)
     this.#usedLines += 1
     if (!this.#flushArmed) {
       this.#flushArmed = true

@@ -7,7 +7,7 @@ import { FieldKind, findAuthorityFault, type RequestHead } from '../../native-fr
 import { ProxyError } from '../core/errors.ts'
 import type { ForwardedMode } from '../core/options.ts'
 import type { ListenerOptions } from '../core/service-options.ts'
-import { addressOf } from '../net/stream-handle.ts'
+import type { ByteSocket } from '../net/byte-socket.ts'
 import { NetworkSet, readAddress } from '../route/networks.ts'
 
 /** Peers whose word counts. */
@@ -77,11 +77,16 @@ const client: ClientFacts = {
 const words = new Uint32Array(4)
 
 /**
- * What is known of the client. `remote` is the peer as `ip:port`, `[ip6]:port`, `unix` or `unknown`; its word counts when `trusted` has it.
+ * What is known of the client, whose connection `socket` is. The word of its peer counts when `trusted` has it.
  * Forwarded is what is read where only that is written, X-Forwarded-* otherwise. The result is valid until the next call.
  */
-export function readClient(head: RequestHead, remote: string, mode: ForwardedMode, trusted: TrustedPeers | null): ClientFacts {
-  client.peer = addressOf(remote)
+export function readClient(
+  head: RequestHead,
+  { remote, remoteAddress }: Pick<ByteSocket, 'remote' | 'remoteAddress'>,
+  mode: ForwardedMode,
+  trusted: TrustedPeers | null,
+): ClientFacts {
+  client.peer = remoteAddress
   client.address = client.peer
   client.remote = client.peer === remote ? '' : remote
   client.scheme = 'http'
@@ -131,6 +136,11 @@ export function forwardedLines(
     else lines += 'Forwarded: for=' + nodeName(address) + asked + '\r\n'
   }
   return lines
+}
+
+/** The same text in one piece of its own: what is put together, or cut out of a head, keeps its parts or the head. Latin-1. */
+export function toFlat(text: string): string {
+  return Buffer.from(text, 'latin1').toString('latin1')
 }
 
 /** The entries of X-Forwarded-For as elements of Forwarded (RFC 7239 section 7.4): where both leave, both tell the same. */

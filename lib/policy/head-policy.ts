@@ -6,7 +6,7 @@ import { DROPPED, FieldEdits, findAuthorityFault, UNTOUCHED, type RequestHead } 
 import { ProxyError } from '../core/errors.ts'
 import type { ForwardedMode } from '../core/options.ts'
 import type { FieldEdits as FieldEditOptions, ListenerOptions, RouteOptions, SecurityFieldOptions } from '../core/service-options.ts'
-import { forwardedBits, forwardedLines, type ClientFacts } from './client.ts'
+import { forwardedBits, forwardedLines, toFlat, type ClientFacts } from './client.ts'
 import { addedLines, checkFieldEdits, droppedNames, editedNames, findEditFault, findValueFault, namedForwardedBits } from './field-edits.ts'
 import { fillTemplate, parseTemplate, type FieldTemplate, type FieldVariables } from './field-template.ts'
 import { hasTraceparent, makeTraceparent, RandomHex, readRequestId } from './request-marks.ts'
@@ -37,6 +37,16 @@ const changes: HeadChanges = { host: '', drops: 0, edits: null, added: '', respo
 const facts: FieldVariables = { client_ip: '', client_port: '', host: '', request_id: '', route: '', upstream: '', scheme: '' }
 const random = new RandomHex()
 const traceFields = ['traceparent', 'tracestate']
+
+/**
+ * What was last written of a client. It is kept with the client's connection, whose next request mostly is for the same host: the text is there
+ * then, in one piece.
+ */
+export class ClientMemo {
+  writer: HeadPolicy | null = null
+  host = ''
+  lines = ''
+}
 
 /** Null when nothing is changed: that is all that a request on such a route pays. */
 export function makeHeadPolicy(options: HeadOptions): HeadPolicy | null {
@@ -89,7 +99,6 @@ export class HeadPolicy {
   readonly #group: string
   /** In lower case, '' when requests get no id. */
   readonly #idName: string
-  readonly #idField: string
   readonly #acceptsId: 'trusted' | 'always' | 'never'
   readonly #sendsId: boolean
   readonly #returnsId: boolean
@@ -98,9 +107,14 @@ export class HeadPolicy {
   /** The same, and a trace that cannot be followed is dropped. */
   readonly #editsWithoutTrace: FieldEdits
   readonly #added: FieldTemplate
+  /** The same where no variable stands in it. */
+  readonly #addedText: string
+  /** The line of the id up to its value, '' for none. */
+  readonly #idStart: string
   readonly #responseEdits: FieldEdits | null
   /** The same for requests that came over TLS. */
   readonly #secureEdits: FieldEdits | null
+  /** Its end is the line of the id up to its value, where that is told. */
   readonly #responseAdded: FieldTemplate
   /** Somewhere a variable stands. */
   readonly #tellsFacts: boolean
@@ -119,8 +133,7 @@ export class HeadPolicy {
     this.#group = group
 
     const { requestId, traceparent = false, serverField = 'pass' } = listener ?? {}
-    this.#idField = requestId?.name ?? ''
-    this.#idName = this.#idField.toLowerCase()
+    this.#idName = requestId?.name.toLowerCase() ?? ''
     this.#acceptsId = requestId?.accept ?? 'never'
     this.#sendsId = this.#idName !== '' && !requestNames.has(this.#idName)
     this.#returnsId = this.#idName !== '' && !responseNames.has(this.#idName)
@@ -130,6 +143,9 @@ export class HeadPolicy {
     this.#edits = dropped.length === 0 ? null : new FieldEdits(dropped, [], true)
     this.#editsWithoutTrace = new FieldEdits([...dropped, ...traceFields], [], true)
     this.#added = parseTemplate(addedLines(requestEdits))
+    this.#addedText = this.#added.variables.length === 0 ? this.#added.texts[0]! : ''
+    const idStart = requestId === undefined ? '' : `${requestId.name}: `
+    this.#idStart = this.#sendsId ? idStart : ''
 
     const writesServer = serverField !== 'pass' && !responseNames.has('server')
     const responseDropped = [
@@ -146,7 +162,7 @@ export class HeadPolicy {
     this.#responseEdits = makeEdits(false)
     this.#secureEdits = makeEdits(true)
     const server = writesServer && serverField !== 'remove' ? `Server: ${serverField}\r\n` : ''
-    this.#responseAdded = parseTemplate(server + addedLines(responseEdits))
+    this.#responseAdded = parseTemplate(server + addedLines(responseEdits) + (this.#returnsId ? idStart : ''))
 
     const variables = [...this.#added.variables, ...this.#responseAdded.variables]
     this.#tellsFacts = variables.length > 0
@@ -163,30 +179,40 @@ export class HeadPolicy {
     return random.take(32)
   }
 
-  /** `id`: of the exchange, where `usesId`. The result is valid until the next call. */
-  changesFor(head: RequestHead, client: ClientFacts, id: string): HeadChanges {
+  /** `id`: of the exchange, where `usesId`. `memo` is of the client's connection. The result is valid until the next call. */
+  changesFor(head: RequestHead, client: ClientFacts, id: string, memo: ClientMemo): HeadChanges {
     if (this.#tellsFacts) this.#fillFacts(client, id)
-    let added = this.#added.variables.length === 0 ? this.#added.texts[0]! : fillTemplate(this.#added, facts)
+    let added = this.#linesFor(client, memo)
+    if (this.#added.variables.length > 0) added = fillTemplate(this.#added, facts) + added
     let edits = this.#edits
-    if (this.#sendsId) added += this.#idField + ': ' + id + '\r\n'
+    if (this.#sendsId) added += id + '\r\n'
     if (this.#traces && !hasTraceparent(head)) {
       // W3C Trace Context section 3.3.1: without a valid traceparent a tracestate means nothing.
       edits = this.#editsWithoutTrace
       added += 'traceparent: ' + makeTraceparent(random) + '\r\n'
     }
-    changes.drops = 0
-    if (this.#forwarded !== 'off') {
-      changes.drops = forwardedBits
-      added += forwardedLines(client, this.#forwarded, this.#others)
-    }
+    changes.drops = this.#forwarded === 'off' ? 0 : forwardedBits
     changes.host = this.#host
     changes.edits = edits
     changes.added = added
-    const responseAdded =
-      this.#responseAdded.variables.length === 0 ? this.#responseAdded.texts[0]! : fillTemplate(this.#responseAdded, facts)
-    changes.responseAdded = this.#returnsId ? responseAdded + this.#idField + ': ' + id + '\r\n' : responseAdded
+    const { texts, variables } = this.#responseAdded
+    const responseAdded = variables.length === 0 ? texts[0]! : fillTemplate(this.#responseAdded, facts)
+    changes.responseAdded = this.#returnsId ? responseAdded + id + '\r\n' : responseAdded
     changes.responseEdits = client.scheme === 'https' ? this.#secureEdits : this.#responseEdits
     return changes
+  }
+
+  /** Lines that are the same as long as the client asks for the same host; the last one is that of the id, up to its value. */
+  #linesFor(client: ClientFacts, memo: ClientMemo): string {
+    if (memo.writer === this && memo.host === client.host && !client.isTrusted) return memo.lines
+    const forwarded = this.#forwarded === 'off' ? '' : forwardedLines(client, this.#forwarded, this.#others)
+    const lines = this.#addedText + forwarded + this.#idStart
+    // Behind a trusted proxy are many clients.
+    if (client.isTrusted) return lines
+    memo.writer = this
+    memo.host = toFlat(client.host)
+    memo.lines = toFlat(lines)
+    return memo.lines
   }
 
   #fillFacts({ address, remote, host, scheme }: ClientFacts, id: string): void {

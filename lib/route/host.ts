@@ -12,19 +12,27 @@ export const hostLengthMax = 253
  */
 export function readHost(head: RequestHead): string {
   const text = head.authority === '' ? head.valueOf(FieldKind.HOST) : head.authority
-  let end = text.length
-  let hasUpperCase = false
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at)
-    if (code >= 0x41 && code <= 0x5a) hasUpperCase = true
-    // Only an address in brackets has colons that begin no port.
-    else if (code === 0x3a) end = at
-    else if (code === 0x5d) end = text.length
-  }
-  if (end > 1 && text.charCodeAt(end - 1) === 0x2e) end--
+  const end = findNameEnd(text, 0, text.length)
   if (end > hostLengthMax) return ''
-  const host = end === text.length ? text : text.substring(0, end)
-  return hasUpperCase ? host.toLowerCase() : host
+  const name = end === text.length ? text : text.substring(0, end)
+  for (let at = 0; at < end; at++) if (isUpperCase(name.charCodeAt(at))) return name.toLowerCase()
+  return name
+}
+
+function isUpperCase(code: number): boolean {
+  return code >= 0x41 && code <= 0x5a
+}
+
+/** Where the name ends in the authority text[start, end): in front of the port, and of the one dot that may stand there. */
+export function findNameEnd(text: string, start: number, end: number): number {
+  let at = end
+  while (at > start && isDigit(text.charCodeAt(at - 1))) at--
+  const nameEnd = at > start && text.charCodeAt(at - 1) === 0x3a ? at - 1 : end
+  return nameEnd - start > 1 && text.charCodeAt(nameEnd - 1) === 0x2e ? nameEnd - 1 : nameEnd
+}
+
+function isDigit(code: number): boolean {
+  return code >= 0x30 && code <= 0x39
 }
 
 export interface HostPattern {

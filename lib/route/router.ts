@@ -8,6 +8,7 @@ import { ProxyError } from '../core/errors.ts'
 import type { RouteMatch } from '../core/service-options.ts'
 import { Conditions } from './conditions.ts'
 import { hostLengthMax, parseHostPattern, readHost, type HostPattern } from './host.ts'
+import { HostTable } from './host-table.ts'
 import { findPathEnd, normalizePath, otherReadings, readRoutePath } from './path.ts'
 import { Pattern } from './pattern.ts'
 
@@ -36,7 +37,7 @@ export type EntryPath =
 export class Router<R> {
   /** In the order in which they are tried. */
   readonly entries: readonly Entry<R>[]
-  readonly #hosts: ReadonlyMap<string, PathIndex<R>>
+  readonly #hosts: HostTable<PathIndex<R>>
   /** By what is behind the "*.". */
   readonly #wildcards: ReadonlyMap<string, PathIndex<R>>
   readonly #anyHost: PathIndex<R> | undefined
@@ -46,34 +47,35 @@ export class Router<R> {
   /** Throws ProxyError ERR_EPROXY_OPTION. */
   constructor(rows: readonly RouteRow<R>[]) {
     this.entries = rows.flatMap(makeEntries).sort(compareEntries)
-    this.#hosts = indexByHost(this.entries.filter(({ host }) => host?.isWildcard === false))
+    const exact = indexByHost(this.entries.filter(({ host }) => host?.isWildcard === false))
+    this.#hosts = new HostTable(exact)
     this.#wildcards = indexByHost(this.entries.filter(({ host }) => host?.isWildcard === true))
     const forAny = this.entries.filter(({ host }) => host === undefined)
     this.#anyHost = forAny.length === 0 ? undefined : new PathIndex(forAny)
-    this.#hasHosts = this.#hosts.size > 0 || this.#wildcards.size > 0
+    this.#hasHosts = exact.size > 0 || this.#wildcards.size > 0
     this.#hasPaths = this.entries.some(({ path }) => path.kind !== 'any')
   }
 
   /** Undefined when none matches. Throws ParseError H1-PATH-AMBIGUOUS, and where hosts count H1-HOST-INVALID. */
   find(head: RequestHead): R | undefined {
-    const host = this.#hasHosts ? readHost(head) : ''
-    // No name that could be looked up has escapes, but a URL library behind us would decode them (RFC 3986 section 6.2.2.2) and see another host.
-    if (host.includes('%')) throw new ParseError('H1-HOST-INVALID', head.pathStart)
-    if (!this.#hasPaths) return this.#search(host, '', head)
+    const ofHost = this.#hasHosts ? this.#hosts.find(head) : undefined
+    // No name of a route has escapes, but a URL library behind us would decode those of a request (RFC 3986 section 6.2.2.2) and see another host.
+    if (this.#hasHosts && ofHost === undefined && readHost(head).includes('%')) throw new ParseError('H1-HOST-INVALID', head.pathStart)
+    if (!this.#hasPaths) return this.#search(ofHost, '', head)
     const { raw, pathStart, targetEnd } = head
     const end = findPathEnd(raw, pathStart, targetEnd)
-    if (end < 0) return this.#findOdd(host, raw.substring(pathStart, ~end), head)
-    return this.#search(host, end === pathStart ? emptyPath(head) : raw.substring(pathStart, end), head)
+    if (end < 0) return this.#findOdd(ofHost, raw.substring(pathStart, ~end), head)
+    return this.#search(ofHost, end === pathStart ? emptyPath(head) : raw.substring(pathStart, end), head)
   }
 
   /** All ways to read the path have to lead to the same route. */
-  #findOdd(host: string, path: string, head: RequestHead): R | undefined {
+  #findOdd(ofHost: PathIndex<R> | undefined, path: string, head: RequestHead): R | undefined {
     const normal = normalizePath(path)
-    const route = this.#search(host, normal, head)
+    const route = this.#search(ofHost, normal, head)
     const others = otherReadings(path, normal)
     if (others === undefined) throw new ParseError('H1-PATH-AMBIGUOUS', head.pathStart)
     for (const other of others) {
-      if (this.#search(host, other, head) !== route) throw new ParseError('H1-PATH-AMBIGUOUS', head.pathStart)
+      if (this.#search(ofHost, other, head) !== route) throw new ParseError('H1-PATH-AMBIGUOUS', head.pathStart)
     }
     return route
   }
@@ -86,21 +88,21 @@ export class Router<R> {
     const path = end === pathStart ? emptyPath(head) : raw.substring(pathStart, end)
     const normal = found < 0 ? normalizePath(path) : path
     const others = found < 0 ? (otherReadings(path, normal) ?? []) : []
-    return [normal, ...others].map((one) => ({ path: one, route: this.#search(readHost(head), one, head) }))
+    return [normal, ...others].map((one) => ({ path: one, route: this.#search(this.#hosts.find(head), one, head) }))
   }
 
-  #search(host: string, path: string, head: RequestHead): R | undefined {
-    if (this.#hasHosts && host !== '') {
-      const found = this.#hosts.get(host)?.find(path, head)
+  #search(ofHost: PathIndex<R> | undefined, path: string, head: RequestHead): R | undefined {
+    return ofHost?.find(path, head) ?? this.#searchWildcards(path, head) ?? this.#anyHost?.find(path, head)
+  }
+
+  #searchWildcards(path: string, head: RequestHead): R | undefined {
+    if (this.#wildcards.size === 0) return undefined
+    const host = readHost(head)
+    for (let dot = host.indexOf('.'); dot >= 0; dot = host.indexOf('.', dot + 1)) {
+      const found = this.#wildcards.get(host.substring(dot + 1))?.find(path, head)
       if (found !== undefined) return found
-      if (this.#wildcards.size > 0) {
-        for (let dot = host.indexOf('.'); dot >= 0; dot = host.indexOf('.', dot + 1)) {
-          const wild = this.#wildcards.get(host.substring(dot + 1))?.find(path, head)
-          if (wild !== undefined) return wild
-        }
-      }
     }
-    return this.#anyHost?.find(path, head)
+    return undefined
   }
 }
 
@@ -139,7 +141,7 @@ class PathIndex<R> {
   }
 
   #findByPath(path: string, head: RequestHead): R | undefined {
-    const exact = this.#exact.get(path)
+    const exact = this.#exact.size === 0 ? undefined : this.#exact.get(path)
     if (exact !== undefined) {
       const found = firstOf(exact, head)
       if (found !== undefined) return found
@@ -204,7 +206,7 @@ function findByPrefix<R>(root: Segment<R>, path: string, head: RequestHead): R |
 }
 
 function firstOf<R>(entries: readonly Entry<R>[], head: RequestHead): R | undefined {
-  for (const { conditions, row } of entries) if (conditions.hold(head)) return row.route
+  for (let i = 0; i < entries.length; i++) if (entries[i]!.conditions.hold(head)) return entries[i]!.row.route
   return undefined
 }
 

@@ -6,6 +6,7 @@ import path from 'node:path'
 import { describe, test } from 'node:test'
 import { accessLogDefaults, AccessLog, checkAccessLog } from '../../lib/observe/access-log.ts'
 import { formatJsonLine } from '../../lib/observe/line-format.ts'
+import { textOf } from '../support/line-text.ts'
 import { summaryOf } from '../support/exchange-summary.ts'
 import { LineCollector } from '../support/line-collector.ts'
 
@@ -94,7 +95,7 @@ describe('a destination in trouble', () => {
     const errors: Error[] = []
     const log = new AccessLog({ destination: place.file, onError: (error) => errors.push(error) })
     // Within one turn of the loop no write can complete, so this is more than may wait.
-    const lineBytes = formatJsonLine(summaryOf({ target: '/'.repeat(8_000) })).length
+    const lineBytes = textOf(formatJsonLine)(summaryOf({ target: '/'.repeat(8_000) })).length
     const count = Math.ceil((9 * 1024 * 1024) / lineBytes)
     for (let index = 0; index < count; index += 1) log.write(summaryOf({ target: '/'.repeat(8_000) }))
     assert.ok(log.dropped > 0)
@@ -259,7 +260,7 @@ describe('a unix socket', { skip: process.platform === 'win32' }, () => {
     using place = makePlace()
     const errors: Error[] = []
     const log = new AccessLog({ destination: `unix:${place.file}`, onError: (error) => errors.push(error) })
-    const lineBytes = formatJsonLine(summaryOf({ target: '/'.repeat(8_000) })).length
+    const lineBytes = textOf(formatJsonLine)(summaryOf({ target: '/'.repeat(8_000) })).length
     const count = Math.ceil((9 * 1024 * 1024) / lineBytes)
     for (let index = 0; index < count; index += 1) log.write(summaryOf({ target: '/'.repeat(8_000) }))
     assert.ok(log.dropped > 0)

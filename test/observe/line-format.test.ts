@@ -4,10 +4,14 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { formatCombinedLine, formatJsonLine } from '../../lib/observe/line-format.ts'
 import { Redaction } from '../../lib/observe/redaction.ts'
+import { textOf } from '../support/line-text.ts'
 import { summaryOf } from '../support/exchange-summary.ts'
 
+const jsonLine = textOf(formatJsonLine)
+const combinedLine = textOf(formatCombinedLine)
+
 test('writes one exchange as one line of JSON with the fields in a fixed order', () => {
-  const line = formatJsonLine(summaryOf({}))
+  const line = jsonLine(summaryOf({}))
   assert.equal(
     line,
     '{"time":"2024-02-29T12:34:56.007Z","id":"k3f9-1a2b","client":"192.0.2.7:53211","method":"GET","target":"/a?b=c","version":"1.1",' +
@@ -18,7 +22,7 @@ test('writes one exchange as one line of JSON with the fields in a fixed order',
 
 test('leaves out optional fields that say nothing and keeps those that do', () => {
   const refused = JSON.parse(
-    formatJsonLine(
+    jsonLine(
       summaryOf({
         method: '',
         target: '',
@@ -39,7 +43,7 @@ test('leaves out optional fields that say nothing and keeps those that do', () =
   assert.equal(refused.error, 'ERR_EPROXY_REQUEST_REFUSED')
   assert.equal(refused.rule, 'H1-HOST-MISSING')
   assert.equal(refused.t_upstream, -1)
-  const tunnel = JSON.parse(formatJsonLine(summaryOf({ tunnel: true, retries: 2 })))
+  const tunnel = JSON.parse(jsonLine(summaryOf({ tunnel: true, retries: 2 })))
   assert.equal(tunnel.tunnel, true)
   assert.equal(tunnel.retries, 2)
   assert.equal('error' in tunnel || 'rule' in tunnel, false)
@@ -54,7 +58,7 @@ test('turns any target into printable ASCII on one line that reads back as the s
   )
   fc.assert(
     fc.property(hostile, hostile, hostile, (target, method, upstream) => {
-      const line = formatJsonLine(summaryOf({ target: `/${target}`, method, upstream }))
+      const line = jsonLine(summaryOf({ target: `/${target}`, method, upstream }))
       assert.match(line, /^[ -~]+\n$/)
       const parsed = JSON.parse(line)
       assert.equal(parsed.target, `/${target}`)
@@ -69,26 +73,26 @@ test('writes every time of day as ISO 8601 with milliseconds', () => {
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 4_102_444_800_000 }), fc.boolean(), (startedAt, again) => {
       const times = again ? [startedAt, startedAt + 1, startedAt + 999] : [startedAt]
-      for (const time of times) assert.equal(JSON.parse(formatJsonLine(summaryOf({ startedAt: time }))).time, new Date(time).toISOString())
+      for (const time of times) assert.equal(JSON.parse(jsonLine(summaryOf({ startedAt: time }))).time, new Date(time).toISOString())
     }),
   )
 })
 
 test('writes durations that are not numbers as -1, so that the line stays JSON', () => {
-  const parsed = JSON.parse(formatJsonLine(summaryOf({ totalMs: NaN, headMs: Infinity })))
+  const parsed = JSON.parse(jsonLine(summaryOf({ totalMs: NaN, headMs: Infinity })))
   assert.equal(parsed.t_total, -1)
   assert.equal(parsed.t_head, -1)
 })
 
 test('names the route and the listener where they are configured', () => {
-  const parsed = JSON.parse(formatJsonLine(summaryOf({ route: 'api "v1"', listener: '[::]:8080' })))
+  const parsed = JSON.parse(jsonLine(summaryOf({ route: 'api "v1"', listener: '[::]:8080' })))
   assert.equal(parsed.route, 'api "v1"')
   assert.equal(parsed.listener, '[::]:8080')
 })
 
 describe('the combined format', () => {
   test('is that of Apache: client, time, request line, status, bytes, referer and user agent', () => {
-    const line = formatCombinedLine(summaryOf({ referer: 'https://a.example/x?y=1', userAgent: 'curl/8.1 (x86_64)' }))
+    const line = combinedLine(summaryOf({ referer: 'https://a.example/x?y=1', userAgent: 'curl/8.1 (x86_64)' }))
     assert.equal(
       line,
       '192.0.2.7 - - [29/Feb/2024:12:34:56 +0000] "GET /a?b=c HTTP/1.1" 200 1500 "https://a.example/x?y=1" "curl/8.1 (x86_64)"\n',
@@ -96,7 +100,7 @@ describe('the combined format', () => {
   })
 
   test('writes - for what there is not, and three digits for a status', () => {
-    const line = formatCombinedLine(summaryOf({ client: '[2001:db8::1]:443', method: '', target: '', version: '', status: 0, bytesOut: 0 }))
+    const line = combinedLine(summaryOf({ client: '[2001:db8::1]:443', method: '', target: '', version: '', status: 0, bytesOut: 0 }))
     assert.equal(line, '2001:db8::1 - - [29/Feb/2024:12:34:56 +0000] "-" 000 0 "-" "-"\n')
   })
 
@@ -109,14 +113,14 @@ describe('the combined format', () => {
       ['unix', 'unix'],
       ['unknown', 'unknown'],
     ] as const)
-      assert.equal(formatCombinedLine(summaryOf({ client })).split(' ')[0], shown)
+      assert.equal(combinedLine(summaryOf({ client })).split(' ')[0], shown)
   })
 
   test('writes every second of a day as that second, whatever the order', () => {
     const time = fc.integer({ min: 0, max: 4_102_444_800_000 })
     fc.assert(
       fc.property(time, (startedAt) => {
-        const text = /\[(.*)\]/.exec(formatCombinedLine(summaryOf({ startedAt })))![1]!
+        const text = /\[(.*)\]/.exec(combinedLine(summaryOf({ startedAt })))![1]!
         const [day, month, year, hours, minutes, seconds] = text.split(/[/: ]/)
         assert.equal(Date.parse(`${day} ${month} ${year} ${hours}:${minutes}:${seconds} GMT`), Math.floor(startedAt / 1_000) * 1_000)
       }),
@@ -129,7 +133,7 @@ describe('the combined format', () => {
     fc.assert(
       fc.property(hostile, hostile.map(withoutUser), hostile, (path, referer, userAgent) => {
         const target = `/${path}`
-        const line = formatCombinedLine(summaryOf({ target, referer, userAgent }))
+        const line = combinedLine(summaryOf({ target, referer, userAgent }))
         assert.match(line, /^[ -~]+\n$/)
         const fields = /^(\S+) - - \[([^\]]+)\] "(\S+) (\S+) (\S+)" (\d+) (\d+) "([^"]*)" "([^"]*)"\n$/.exec(line)
         assert.ok(fields, line)
@@ -144,7 +148,7 @@ describe('the combined format', () => {
   test('hides in the referer what it hides in the target', () => {
     const redaction = new Redaction(['token'])
     const summary = summaryOf({ target: '/?token=pssst', referer: 'https://me:pssst@a.example/?token=pssst&b=1', userAgent: 'x' })
-    const line = formatCombinedLine(summary, { worker: 0, redaction })
+    const line = combinedLine(summary, { worker: 0, redaction })
     assert.doesNotMatch(line, /pssst/)
     assert.match(line, /"GET \/\?token=\*\*\* HTTP\/1\.1" .* "https:\/\/\*\*\*@a\.example\/\?token=\*\*\*&b=1"/)
   })

@@ -4,12 +4,13 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { compileTemplate, placeholderTable } from '../../lib/observe/line-template.ts'
 import { Redaction } from '../../lib/observe/redaction.ts'
+import { textOf } from '../support/line-text.ts'
 import { summaryOf } from '../support/exchange-summary.ts'
 
 const context = { worker: 3, redaction: new Redaction(['token']) }
 
 function formatWith(template: string, escape: 'plain' | 'json', given: Parameters<typeof summaryOf>[0] = {}): string {
-  return compileTemplate(template, escape).format(summaryOf(given), context)
+  return textOf(compileTemplate(template, escape).format)(summaryOf(given), context)
 }
 
 test('puts what the summary says in the place of each name', () => {
@@ -69,13 +70,13 @@ test('writes text beyond ASCII of the template as UTF-8', () => {
 test('whatever peers send, a line keeps its words and quotes, and JSON stays JSON that reads back', () => {
   const latin1 = fc.string({ unit: fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code)), maxLength: 100 })
   const hostile = fc.oneof(latin1, fc.constantFrom('"', '\\', '\n', '" x="', '\\"', '","status":500,"x":"', ' ', '\t'))
-  const plain = compileTemplate('{method} {upstream} "{userAgent}" {status}', 'plain')
-  const json = compileTemplate('{"m":"{method}","u":"{upstream}","a":"{userAgent}","s":{status}}', 'json')
+  const plain = textOf(compileTemplate('{method} {upstream} "{userAgent}" {status}', 'plain').format)
+  const json = textOf(compileTemplate('{"m":"{method}","u":"{upstream}","a":"{userAgent}","s":{status}}', 'json').format)
   fc.assert(
     fc.property(hostile, hostile, hostile, (method, upstream, userAgent) => {
       const summary = summaryOf({ method, upstream, userAgent })
-      assert.match(plain.format(summary, context), /^[!-~]+ [!-~]+ "[ !#-~]*" 200\n$/)
-      const line = json.format(summary, context)
+      assert.match(plain(summary, context), /^[!-~]+ [!-~]+ "[ !#-~]*" 200\n$/)
+      const line = json(summary, context)
       assert.match(line, /^[ -~]+\n$/)
       assert.deepEqual(JSON.parse(line), { m: method, u: upstream, a: userAgent, s: 200 })
     }),

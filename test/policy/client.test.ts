@@ -2,20 +2,22 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import fc from 'fast-check'
+import { addressOf } from '../../lib/net/stream-handle.ts'
 import { forwardedLines, readClient, TrustedPeers, checkTrustedPeers } from '../../lib/policy/client.ts'
 import { parseRequestHead } from '../support/parsed-head.ts'
 
 const trusted = new TrustedPeers(['10.0.0.0/8', 'fd00::/8', 'unix'])
+const peerAt = (remote: string) => ({ remote, remoteAddress: addressOf(remote) })
 const headOf = (lines: string) => parseRequestHead(`GET / HTTP/1.1\r\nHost: a.test\r\n${lines}\r\n`)
 
 function clientOf(lines: string, remote = '10.0.0.1:5000'): string {
-  return readClient(headOf(lines), remote, 'x-forwarded', trusted).address
+  return readClient(headOf(lines), peerAt(remote), 'x-forwarded', trusted).address
 }
 
 test('the word of a peer that is not trusted counts for nothing', () => {
   const { address, remote, scheme, host, isTrusted } = readClient(
     headOf('X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: b.test\r\n'),
-    '192.0.2.7:5000',
+    peerAt('192.0.2.7:5000'),
     'x-forwarded',
     trusted,
   )
@@ -59,7 +61,7 @@ test('what is no address ends the search', () => {
 
 test('proto, host and port count when there is one of each, and it is sane', () => {
   const factsOf = (lines: string): unknown[] => {
-    const { scheme, host, toldPort } = readClient(headOf(lines), '10.0.0.1:5000', 'x-forwarded', trusted)
+    const { scheme, host, toldPort } = readClient(headOf(lines), peerAt('10.0.0.1:5000'), 'x-forwarded', trusted)
     return [scheme, host, toldPort]
   }
   assert.deepEqual(factsOf('X-Forwarded-Proto: HTTPS\r\nX-Forwarded-Host: b.test:8443\r\nX-Forwarded-Port: 8443\r\n'), [
@@ -78,7 +80,12 @@ test('proto, host and port count when there is one of each, and it is sane', () 
 
 test('Forwarded is read by its grammar, and not at all when it breaks it', () => {
   const factsOf = (value: string): unknown[] => {
-    const { address, scheme, host, forwarded } = readClient(headOf(`Forwarded: ${value}\r\n`), '10.0.0.1:5000', 'forwarded', trusted)
+    const { address, scheme, host, forwarded } = readClient(
+      headOf(`Forwarded: ${value}\r\n`),
+      peerAt('10.0.0.1:5000'),
+      'forwarded',
+      trusted,
+    )
     return [address, scheme, host, forwarded]
   }
   assert.deepEqual(factsOf('for=192.0.2.1;proto=https;host=b.test'), [
@@ -115,7 +122,7 @@ test('one line of each leaves, whatever is claimed, and each ends in what is kno
     fc.property(value, value, fc.constantFrom('x-forwarded', 'forwarded', 'both'), fc.boolean(), (first, second, mode, isTrusted) => {
       const head = headOf(`X-Forwarded-For: ${first}\r\nX-Forwarded-For: ${second}\r\nForwarded: ${first}\r\nForwarded: ${second}\r\n`)
       const remote = isTrusted ? '10.0.0.1:5000' : '192.0.2.7:5000'
-      const client = readClient(head, remote, mode, trusted)
+      const client = readClient(head, peerAt(remote), mode, trusted)
       const lines = forwardedLines(client, mode, 0).split('\r\n').slice(0, -1)
       const names = lines.map((line) => line.slice(0, line.indexOf(':')))
       assert.equal(new Set(names).size, names.length)
@@ -131,7 +138,7 @@ test('one line of each leaves, whatever is claimed, and each ends in what is kno
 })
 
 test('what a route writes itself is not written twice', () => {
-  const client = readClient(headOf(''), '192.0.2.7:5000', 'both', trusted)
+  const client = readClient(headOf(''), peerAt('192.0.2.7:5000'), 'both', trusted)
   const all = forwardedLines(client, 'both', -1)
   assert.equal(all, '')
 })
