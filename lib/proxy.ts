@@ -132,6 +132,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   get stats(): ProxyStats {
     const cpu = process.cpuUsage()
     return Object.freeze({
+      isListening: this.#listeners.length > 0,
       connections: this.#connections.size,
       connectionsTotal: this.#reporter.connectionsTotal,
       exchangesTotal: this.#reporter.exchangesTotal,

@@ -310,14 +310,18 @@ for (const workers of [1, 2]) {
       assert.deepEqual(subject.logged('two.log'), [])
     })
 
-    test('another log level holds', async () => {
-      await using subject = await Subject.start(answering, 'log: { format: json, level: warn }')
-      subject.write('log: { format: json, level: debug }')
-      await subject.child.said(/"level":"info".*"configuration reloaded"/)
-      subject.child.process.kill('SIGHUP')
-      subject.child.process.kill('SIGTERM')
-      assert.equal(await subject.child.exitCode, 0)
-      await subject.child.said(/"level":"info".*"stopped"/)
+    test('another log level holds, and what an operator has set until then', async () => {
+      const admin = "admin: { address: '127.0.0.1:0', token: t }\n"
+      await using subject = await Subject.start(answering, admin)
+      const port = adminPort(await subject.child.said(/admin listener on/))
+      subject.write(`${admin}log: { level: warn }`)
+      assert.equal(await ask(port, '/reload', 'POST', 't'), 200)
+      subject.write(`${admin}log: { level: warn }\nvia: other`)
+      assert.equal(await ask(port, '/reload', 'POST', 't'), 200)
+      assert.doesNotMatch(subject.child.stderrText, /configuration reloaded/)
+      subject.write(`${admin}log: { level: info }`)
+      assert.equal(await ask(port, '/reload', 'POST', 't'), 200)
+      await subject.child.said(/configuration reloaded/)
     })
 
     test('what takes a restart is named, and all else is taken', async () => {
