@@ -25,7 +25,7 @@ export type {
 export type { RateLimitCounts } from './limit/rate-limit.ts'
 export type { StoreState, StoreStats } from './limit/shared-store.ts'
 export type { DesyncEvent, ExchangeIdentity, QuarantineEvent } from './observe/desync-event.ts'
-export type { ExchangeSummary } from './observe/exchange-summary.ts'
+export type { ExchangeLog, ExchangeSummary } from './observe/exchange-summary.ts'
 export type { Logger } from './observe/logger.ts'
 export type { BreakerEvent, BreakerLimit, ServerChange, ServerEvent } from './observe/server-event.ts'
 export type { BalanceStats, UpstreamStats } from './upstream/group.ts'

@@ -29,6 +29,7 @@ import type { ProxyEvents } from './proxy/events.ts'
 import { planGroups } from './proxy/group-plan.ts'
 import type { CloseOptions, CreateProxyOptions, ListenOptions } from './proxy/options.ts'
 import { countSlots, leastSlots } from './proxy/parser-slots.ts'
+import type { ExchangeLog } from './observe/exchange-summary.ts'
 import { Reporter } from './proxy/reporter.ts'
 import type { ProxyStats } from './proxy/stats.ts'
 import { silentHandler, turnAway } from './proxy/turn-away.ts'
@@ -197,9 +198,12 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     this.#connectionsWatcher = watcher
   }
 
-  /** From now on summaries have `referer` and `userAgent`, which cost a search in the head, or have them no more. */
-  summarizeFields(isWanted = true): void {
-    this.#reporter.summarizesFields = isWanted
+  /**
+   * Every exchange is written to this log when it has ended; undefined: to none. The summary that the log is given, with `referer` and `userAgent`, is
+   * good until `write` returns: listeners of `exchange` get copies that they may keep, which every request pays for.
+   */
+  logTo(log: ExchangeLog | undefined): void {
+    this.#reporter.log = log
   }
 
   /**

@@ -6,10 +6,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { loadCases, type ConformanceCase } from '../../lib/conformance/case-format.ts'
 import { runSuite, type SuiteOutcome } from '../../lib/conformance/run-suite.ts'
-import { ProcessSet } from '../process-set.ts'
+import { parseFlags, runCommand, runInPlace, UsageError, type RunPlace } from '../command.ts'
+import type { ProcessSet } from '../process-set.ts'
 import { renderGroups, renderSummary, replaceRegion, type PeerRow } from './markdown.ts'
 import { conformancePeers, type ConformancePeer } from './peer-table.ts'
 import { freePort, PeerProcess } from './peer-process.ts'
@@ -17,7 +17,8 @@ import { freePort, PeerProcess } from './peer-process.ts'
 const usage = `Usage: npm run conformance:peers -- [--peers NAME,NAME] [--json FOLDER]
 
 Runs the conformance suite against every proxy of the table that is installed here, and eproxy, and writes the tables of README.md and
-bench/conformance/README.md. With --peers only these are run and nothing is written.`
+bench/conformance/README.md. With --peers only these are run and nothing is written.
+`
 const suiteOptions = { concurrency: 8, timeoutMs: 1_200 } as const
 const ownFlags = ['--forwarded', 'x-forwarded', '--reuse-after-body', 'anyone', '--desync-quarantine-after', '0']
 const cliPath = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url))
@@ -26,25 +27,36 @@ const pages = {
   groups: new URL('../../../bench/conformance/README.md', import.meta.url),
 }
 
-async function main(args: string[]): Promise<number> {
-  const { values } = parseArgs({ args, options: { peers: { type: 'string' }, json: { type: 'string' }, help: { type: 'boolean' } } })
-  if (values.help === true) return say(usage)
+interface PeersOptions {
+  /** Undefined: all that are installed. */
+  readonly wanted: readonly string[] | undefined
+  readonly jsonFolder: string | undefined
+}
+
+/** Null asks for the help text. Throws UsageError. */
+function readOptions(args: readonly string[]): PeersOptions | null {
+  const { values } = parseFlags({
+    args: [...args],
+    options: { peers: { type: 'string' }, json: { type: 'string' }, help: { type: 'boolean' } },
+  })
+  if (values.help === true) return null
   const wanted = values.peers?.split(',')
   const unknown = wanted?.find((name) => !conformancePeers.some((peer) => peer.name === name))
-  if (unknown !== undefined) throw new Error(`no peer ${unknown}; there are ${conformancePeers.map(({ name }) => name).join(', ')}`)
+  if (unknown !== undefined) throw new UsageError(`no peer ${unknown}; there are ${conformancePeers.map(({ name }) => name).join(', ')}`)
+  return { wanted, jsonFolder: values.json }
+}
+
+async function main({ wanted, jsonFolder }: PeersOptions, { processes, signal }: RunPlace): Promise<number> {
   const cases = loadCases()
   const rows: PeerRow[] = []
   const missing: string[] = []
-  const abort = new AbortController()
-  await using processes = new ProcessSet()
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => abort.abort())
   if (wanted === undefined) {
     const own = await runSuite({ kind: 'own', command: [process.execPath, cliPath], flags: ownFlags }, cases, {
       ...suiteOptions,
-      signal: abort.signal,
+      signal,
     })
     rows.push(toRow('eproxy', ownVersion(), cases, own, 0))
-    report(rows.at(-1)!, own, values.json)
+    report(rows.at(-1)!, own, jsonFolder)
   }
   for (const peer of conformancePeers) {
     if (wanted !== undefined && !wanted.includes(peer.name)) continue
@@ -54,9 +66,9 @@ async function main(args: string[]): Promise<number> {
       say(`${peer.name}: skipped, ${peer.needs} is not installed`)
       continue
     }
-    const { outcome, restarts } = await runPeer(peer, cases, processes, abort.signal)
+    const { outcome, restarts } = await runPeer(peer, cases, processes, signal)
     rows.push(toRow(peer.name, version, cases, outcome, restarts))
-    report(rows.at(-1)!, outcome, values.json)
+    report(rows.at(-1)!, outcome, jsonFolder)
   }
   if (wanted !== undefined) return 0
   if (missing.length > 0) return say(`nothing is written: ${missing.join(', ')} would be missing in the tables`) + 1
@@ -138,9 +150,4 @@ function say(text: string): 0 {
   return 0
 }
 
-try {
-  process.exitCode = await main(process.argv.slice(2))
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error)
-  process.exitCode = 1
-}
+process.exitCode = await runCommand(usage, readOptions, (options) => runInPlace('conformance', (place) => main(options, place)))

@@ -6,7 +6,8 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { runWorkload, type WorkloadRuns } from './closed-loop.ts'
 import { eproxyCommand, eproxyPeer, type Peer, type PeerContext } from './peers.ts'
-import type { Entry, Run } from './run.ts'
+import { runAtSameRate, type RateSample } from './open-loop.ts'
+import type { Entry, PeerRun, Run } from './run.ts'
 import type { Workload } from './workloads.ts'
 
 /** Routes of other sites, which a request has to be told apart from. */
@@ -31,9 +32,18 @@ export function configuredEntries(bare: Peer): readonly Entry[] {
   ]
 }
 
-export async function runConfigured(run: Run, workload: Workload, entries: readonly Entry[]): Promise<WorkloadRuns> {
+export interface ConfiguredRuns extends WorkloadRuns {
+  /**
+   * All at the rate that is 60 % of what the first can do. With as many requests as each can do, the slower of two pays for more than its own work: its
+   * peers wait for it, and waking one that sleeps costs the waker.
+   */
+  readonly atSameRate: readonly PeerRun<RateSample>[]
+}
+
+export async function runConfigured(run: Run, workload: Workload, entries: readonly Entry[]): Promise<ConfiguredRuns> {
   const runs = await runWorkload(run, workload, entries)
-  return { ...runs, name: 'configured', doc: `${workload.doc}, with everything configured` }
+  const atSameRate = await runAtSameRate(run, workload, entries, 'configured, same rate')
+  return { ...runs, name: 'configured', doc: `${workload.doc}, with everything configured`, atSameRate }
 }
 
 function configurationOf({ port, upstreamPort, directory, accessLogPath }: PeerContext): object {

@@ -1,8 +1,9 @@
 /**
  * Does eproxy hold what passes? One gigabyte up and one down, with a receiver that stalls again and again and with one that reads as fast as it can.
  */
+import { messageOf } from '../command.ts'
 import { growthBytes, measurePassage, mib } from '../memory/measure.ts'
-import { messageOf, type Entry, type Run } from './run.ts'
+import type { Entry, Run } from './run.ts'
 
 const bytes = 1_024 * mib
 const speeds = [

@@ -6,13 +6,13 @@
  */
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { constants, cpus, release, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { cpus, release } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { styleText } from 'node:util'
+import { messageOf, runCommand, runInPlace, type RunPlace } from '../command.ts'
 import { allowedCores, shareOneCore } from '../process-figures.ts'
-import { ProcessSet } from '../process-set.ts'
+import type { ProcessSet } from '../process-set.ts'
 import { renderChart } from './chart.ts'
 import { roundSeconds, runWorkload } from './closed-loop.ts'
 import { ComparedBuilds, renderComparison } from './compare.ts'
@@ -20,8 +20,8 @@ import { configuredEntries, runConfigured } from './configured.ts'
 import { dripSeconds, runDrips } from './drip.ts'
 import { idleSeconds, runIdleConnections } from './idle.ts'
 import { largeBodiesSeconds, runLargeBodies } from './large-bodies.ts'
-import { openLoopSeconds, runOpenLoop } from './open-loop.ts'
-import { partTable, readOptions, usage, UsageError, type BenchOptions, type PartName } from './options.ts'
+import { openLoopSeconds, runOpenLoop, sameRateSeconds } from './open-loop.ts'
+import { partTable, readOptions, usage, type BenchOptions, type PartName } from './options.ts'
 import { programPath, type Peer } from './peers.ts'
 import { Progress, timeText } from './progress.ts'
 import { publish, renderJson } from './publish.ts'
@@ -38,7 +38,7 @@ import {
 } from './report.ts'
 import { readResult, resultFormat, type BenchResult } from './result.ts'
 import type { Cores } from './round.ts'
-import { messageOf, type Entry, type PeerRun, type Run } from './run.ts'
+import type { Entry, PeerRun, Run } from './run.ts'
 import { runStartUps, startUpSeconds } from './start-up.ts'
 import type { Round } from './summary.ts'
 import { checkTargets } from './targets.ts'
@@ -58,59 +58,26 @@ const entryOverheadSeconds = 0.7
 const spareDescriptors = 200
 const smallGet = workloadTable[0]!
 
-async function main(): Promise<number> {
-  let options: BenchOptions | null
-  try {
-    options = readOptions(process.argv.slice(2))
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error
-    process.stderr.write(`${error.message}\n\n${usage}`)
-    return 2
-  }
-  if (options === null) {
-    process.stdout.write(usage)
-    return 0
-  }
+async function main(options: BenchOptions): Promise<number> {
   if (options.fromPath !== null) return reportAgain(options, options.fromPath)
   const wrkPath = programPath('wrk')
   if (wrkPath === null) {
     process.stderr.write('The bench needs the program wrk (Debian package wrk).\n')
     return 1
   }
-
-  const interruption = new AbortController()
-  let exitCodeOfSignal: number | null = null
-  const onSignal = (signal: NodeJS.Signals): void => {
-    exitCodeOfSignal ??= 128 + constants.signals[signal]
-    interruption.abort(new Error(`interrupted by ${signal}`))
-  }
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal)
-
-  const directory = mkdtempSync(join(tmpdir(), 'eproxy-bench-'))
-  const processes = new ProcessSet()
-  // Ending the processes is what makes a running round return early.
-  interruption.signal.addEventListener('abort', () => void processes.endAll(), { once: true })
-  try {
-    if (options.compared === null) return await runBench(options, options.peers, wrkPath, directory, processes, interruption.signal)
+  return await runInPlace('bench', async (place) => {
+    if (options.compared === null) return await runBench(options, options.peers, wrkPath, place)
     print(`building ${options.compared.join(' and ')}`)
-    using builds = new ComparedBuilds(options.compared, directory)
-    return await runBench(options, builds.peers, wrkPath, directory, processes, interruption.signal)
-  } catch (error) {
-    process.stderr.write(`The run ended early: ${messageOf(interruption.signal.aborted ? interruption.signal.reason : error)}\n`)
-    return exitCodeOfSignal ?? 1
-  } finally {
-    await processes.endAll()
-    rmSync(directory, { recursive: true, force: true })
-  }
+    using builds = new ComparedBuilds(options.compared, place.directory)
+    return await runBench(options, builds.peers, wrkPath, place)
+  })
 }
 
 async function runBench(
   options: BenchOptions,
   peers: readonly Peer[],
   wrkPath: string,
-  directory: string,
-  processes: ProcessSet,
-  signal: AbortSignal,
+  { directory, processes, signal }: RunPlace,
 ): Promise<number> {
   const { cores, machine, notes } = chooseCores()
   const present = findPeers(peers)
@@ -233,7 +200,7 @@ function planPart(name: PartName, options: BenchOptions, peers: readonly Peer[],
     case 'configured': {
       const all = configuredEntries(peers[0]!)
       return {
-        seconds: all.length * loadSeconds,
+        seconds: all.length * loadSeconds + sameRateSeconds(all.length, rounds, seconds),
         execute: async (run, result) => {
           result.configured = await runConfigured(run, smallGet, all)
           return renderConfigured(result.configured)
@@ -377,6 +344,7 @@ function problemsOf(result: BenchResult): readonly string[] {
     ...result.workloads.flatMap(({ name, runs }) => both(name, runs)),
     ...both('access-log', logged),
     ...both('configured', configured),
+    ...both('configured, same rate', result.configured?.atSameRate ?? []),
     ...both('open-loop', [...(result.openLoop?.own ?? []), ...(result.openLoop?.same ?? [])]),
     ...result.drips.flatMap(({ runs }) => both('drip', runs)),
     ...failures('idle', result.idle),
@@ -396,4 +364,4 @@ function print(line: string): void {
   process.stdout.write(`${line}\n`)
 }
 
-process.exitCode = await main()
+process.exitCode = await runCommand(usage, readOptions, main)

@@ -2,6 +2,7 @@
  * Latency at a fixed rate. First wrk finds how many small GETs each proxy can do; then each gets 60 % of what it can itself, and all get
  * the rate that is 60 % of what eproxy can: at the same rate latencies can be compared.
  */
+import { cpuTimeBetween, cpuTimeOfTree } from '../process-figures.ts'
 import { generate } from './generate.ts'
 import type { RateResult } from './generator/plan.ts'
 import { isFinished, runPart, type Entry, type PeerRun, type Run } from './run.ts'
@@ -15,6 +16,7 @@ const warmupSeconds = 0.5
 
 export interface RateSample extends RateResult {
   readonly wantedPerSecond: number
+  readonly cpuMicrosPerRequest: number
 }
 
 export interface OpenLoopRuns {
@@ -62,6 +64,22 @@ async function measureSaturation(run: Run, workload: Workload, entries: readonly
   return Object.fromEntries(runs.filter(isFinished).map(({ name, rounds }) => [name, spread(rounds).median]))
 }
 
+/** CPU of all at one rate, which is the share of what the first can do: so the peers have as much to do for each. */
+export async function runAtSameRate(
+  run: Run,
+  workload: Workload,
+  entries: readonly Entry[],
+  title: string,
+): Promise<PeerRun<RateSample>[]> {
+  const saturation = await measureSaturation(run, workload, entries.slice(0, 1))
+  const rate = Math.round((saturation[entries[0]!.name] ?? 0) * loadShare)
+  return rate === 0 ? [] : runRates(run, workload, entries, title, () => rate)
+}
+
+export function sameRateSeconds(entries: number, rounds: number, seconds: number): number {
+  return 4 + entries * (2 + rounds * (seconds + warmupSeconds + 0.3))
+}
+
 function runRates(
   run: Run,
   workload: Workload,
@@ -79,7 +97,7 @@ function runRates(
       await runWrk(processes, cores, { port, pid: process.pid }, { wrkPath, scriptPath, connections, seconds: 1, bytesPerRequest: null })
     },
     rounds: run.options.rounds,
-    measure: ({ port }, { entry }) => {
+    measure: async ({ port, process }, { entry }) => {
       const requestsPerSecond = rateOf(entry)
       const plan = {
         kind: 'rate',
@@ -91,7 +109,11 @@ function runRates(
         warmupSeconds,
         seconds,
       } as const
-      return generate<'rate', RateSample>(run, plan, seconds + 15, (result) => ({ ...result, wantedPerSecond: requestsPerSecond }))
+      const before = cpuTimeOfTree(process.pid)
+      const result = await generate<'rate', RateResult>(run, plan, seconds + 15, (rate) => rate)
+      const cpu = cpuTimeBetween(before, cpuTimeOfTree(process.pid))
+      const sent = Math.floor((warmupSeconds + seconds) * requestsPerSecond)
+      return { ...result, wantedPerSecond: requestsPerSecond, cpuMicrosPerRequest: (cpu.userMicros + cpu.systemMicros) / sent }
     },
   })
 }

@@ -2,7 +2,7 @@
  * The command line of the end-to-end bench: what may be given, within which bounds, and what it means. Knows the names of workloads
  * and proxies, and nothing of how they run.
  */
-import { parseArgs } from 'node:util'
+import { parseFlags, readWhole, UsageError } from '../command.ts'
 import { peerTable, type Peer, type PeerKind } from './peers.ts'
 import { workloadTable, type Workload } from './workloads.ts'
 
@@ -40,8 +40,6 @@ export interface BenchOptions {
   readonly compared: readonly [before: string, after: string] | null
 }
 
-export class UsageError extends Error {}
-
 const names = (rows: readonly { readonly name: string }[]): string => rows.map((row) => row.name).join(', ')
 
 export const usage = `Usage: npm run bench -- [options]
@@ -64,7 +62,7 @@ export const usage = `Usage: npm run bench -- [options]
 
 /** Null asks for the help text. Throws UsageError. */
 export function readOptions(args: readonly string[]): BenchOptions | null {
-  const { values, positionals } = parseStrictly(args)
+  const { values, positionals } = parseArguments(args)
   if (values.help === true) return null
   const compared = readCompared(values.compare, positionals)
   const isShort = values.quick === true || compared !== null
@@ -97,30 +95,26 @@ export function readOptions(args: readonly string[]): BenchOptions | null {
   }
 }
 
-function parseStrictly(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        quick: { type: 'boolean' },
-        rounds: { type: 'string' },
-        seconds: { type: 'string' },
-        warmup: { type: 'string' },
-        workloads: { type: 'string' },
-        peers: { type: 'string' },
-        'access-log': { type: 'string' },
-        compare: { type: 'string' },
-        json: { type: 'string' },
-        svg: { type: 'string' },
-        'write-readme': { type: 'boolean' },
-        from: { type: 'string' },
-        help: { type: 'boolean' },
-      },
-    })
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error))
-  }
+function parseArguments(args: readonly string[]) {
+  return parseFlags({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      quick: { type: 'boolean' },
+      rounds: { type: 'string' },
+      seconds: { type: 'string' },
+      warmup: { type: 'string' },
+      workloads: { type: 'string' },
+      peers: { type: 'string' },
+      'access-log': { type: 'string' },
+      compare: { type: 'string' },
+      json: { type: 'string' },
+      svg: { type: 'string' },
+      'write-readme': { type: 'boolean' },
+      from: { type: 'string' },
+      help: { type: 'boolean' },
+    },
+  })
 }
 
 function readCompared(first: string | undefined, rest: readonly string[]): BenchOptions['compared'] {
@@ -131,15 +125,6 @@ function readCompared(first: string | undefined, rest: readonly string[]): Bench
   const [second, ...others] = rest
   if (second === undefined || others.length > 0) throw new UsageError('--compare needs two commits: --compare BEFORE AFTER')
   return [first, second]
-}
-
-function readWhole(flag: string, text: string | undefined, whenAbsent: number, min: number, max: number): number {
-  if (text === undefined) return whenAbsent
-  const value = Number(text)
-  if (text.trim() === '' || !Number.isInteger(value) || value < min || value > max) {
-    throw new UsageError(`${flag} must be a whole number from ${min} to ${max}, not ${JSON.stringify(text)}`)
-  }
-  return value
 }
 
 function checkNames(flag: string, table: readonly { readonly name: string }[], given: readonly string[]): readonly string[] {

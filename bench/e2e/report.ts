@@ -3,12 +3,13 @@
  * of targets. Pure.
  */
 import type { WorkloadRuns } from './closed-loop.ts'
+import type { ConfiguredRuns } from './configured.ts'
 import type { DripRuns } from './drip.ts'
 import type { IdleSample } from './idle.ts'
 import type { Passing } from './large-bodies.ts'
 import type { OpenLoopRuns, RateSample } from './open-loop.ts'
 import { isFinished, type PeerRun } from './run.ts'
-import { ratioOf, spread, spreadOf, type FigureName, type Round, type Spread } from './summary.ts'
+import { ratioOf, spread, spreadOf, type CpuSample, type FigureName, type Round, type Spread } from './summary.ts'
 import { renderTable } from './table.ts'
 import { addedByLog, cheapest, isMet, type Check } from './targets.ts'
 
@@ -74,13 +75,25 @@ export function renderAccessLog({ doc, runs }: WorkloadRuns): string {
 }
 
 /** The first run is what the others are compared with. */
-export function renderConfigured(workload: WorkloadRuns): string {
-  const [bare, ...others] = workload.runs
-  const finished = others.filter((run) => bare !== undefined && isFinished(bare) && isFinished(run))
-  const ratios = finished.map(
-    (run) => `CPU of ${run.name} to ${bare!.name}: ${renderSpread(ratioOf(run.rounds, bare!.rounds, 'cpuMicrosPerRequest'), 1, 2)}`,
+export function renderConfigured(workload: ConfiguredRuns): string {
+  const rate = workload.atSameRate[0]?.rounds[0]?.wantedPerSecond ?? 0
+  return joinLines(
+    renderWorkload(workload),
+    ...renderCpuRatios(workload.runs),
+    ...(rate === 0 ? [] : [`the same, all at ${rate} requests/s`]),
+    ...workload.atSameRate
+      .filter(isFinished)
+      .map((run) => `CPU of ${run.name}: ${renderSpread(spread(run.rounds.map((round) => round.cpuMicrosPerRequest)), 1, 2)} us`),
+    ...renderCpuRatios(workload.atSameRate),
+    ...renderFailures(workload.atSameRate),
   )
-  return joinLines(renderWorkload(workload), ...ratios)
+}
+
+function renderCpuRatios([bare, ...others]: readonly PeerRun<CpuSample>[]): readonly string[] {
+  if (bare === undefined || !isFinished(bare)) return []
+  return others
+    .filter(isFinished)
+    .map((run) => `CPU of ${run.name} to ${bare.name}: ${renderSpread(ratioOf(run.rounds, bare.rounds, 'cpuMicrosPerRequest'), 1, 2)}`)
 }
 
 export function renderOpenLoop({ saturation, own, same, sameRate, tooSlow }: OpenLoopRuns): string {

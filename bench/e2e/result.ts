@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import type { WorkloadRuns } from './closed-loop.ts'
+import type { ConfiguredRuns } from './configured.ts'
 import type { DripRuns } from './drip.ts'
 import type { IdleSample } from './idle.ts'
 import type { Passing } from './large-bodies.ts'
@@ -22,7 +23,7 @@ export interface BenchResult {
   readonly settings: { readonly rounds: number; readonly seconds: number; readonly warmupSeconds: number; readonly accessLog: string }
   readonly workloads: WorkloadRuns[]
   accessLog: WorkloadRuns | null
-  configured: WorkloadRuns | null
+  configured: ConfiguredRuns | null
   openLoop: OpenLoopRuns | null
   drips: readonly DripRuns[]
   idle: readonly PeerRun<IdleSample>[]
@@ -35,7 +36,8 @@ export const resultFormat = 'eproxy-bench-1'
 
 export function readResult(path: string): BenchResult {
   // A part that was not there yet was not measured.
-  const result = { configured: null, ...(JSON.parse(readFileSync(path, 'utf8')) as Omit<BenchResult, 'configured'>) }
+  const result = { configured: null, ...(JSON.parse(readFileSync(path, 'utf8')) as Omit<BenchResult, 'configured'> & Partial<BenchResult>) }
+  if (result.configured !== null) result.configured = { ...result.configured, atSameRate: result.configured.atSameRate ?? [] }
   if (result.format !== resultFormat) throw new Error(`${path} is not a result of this bench`)
   return result
 }

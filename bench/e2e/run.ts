@@ -4,6 +4,7 @@
  */
 import { rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { messageOf } from '../command.ts'
 import type { ProcessSet } from '../process-set.ts'
 import type { BenchOptions } from './options.ts'
 import type { Peer, PeerKind } from './peers.ts'
@@ -108,10 +109,6 @@ export async function eachSound<Sample>(
 /** Only those that finished all their rounds can be compared. */
 export function isFinished(run: PeerRun<unknown>): boolean {
   return run.failure === null && run.rounds.length > 0
-}
-
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }
 
 /** A log that is empty has cost nothing, and its figures would be those of no log. */

@@ -3,10 +3,10 @@
  */
 import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import { messageOf } from '../command.ts'
 import { listensOn } from '../process-figures.ts'
 import { freePort } from './start.ts'
 import type { Entry, PeerRun, Run } from './run.ts'
-import { messageOf } from './run.ts'
 
 const startMs = 10_000
 const pollMs = 2

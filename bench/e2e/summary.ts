@@ -53,8 +53,18 @@ export function spreadOf(rounds: readonly Round[], figure: FigureName): Spread {
  * Ratio round by round: the rounds of all proxies are interleaved, so round n of both had the same disturbances, and their quotient is
  * steadier than the quotient of two medians.
  */
-export function ratioOf(rounds: readonly Round[], yardstick: readonly Round[], figure: FigureName): Spread {
+export function ratioOf<Figure extends string>(
+  rounds: readonly Readonly<Record<Figure, number>>[],
+  yardstick: readonly Readonly<Record<Figure, number>>[],
+  figure: Figure,
+): Spread {
   return spread(rounds.map((round, index) => round[figure] / yardstick[index]![figure]))
+}
+
+/** What every kind of round has that tells of CPU. */
+export interface CpuSample {
+  readonly cpuMicrosPerRequest: number
+  readonly errors: number
 }
 
 export function geometricMean(values: readonly number[]): number {

@@ -3,12 +3,13 @@
  * list, and never counts as met. Pure.
  */
 import type { WorkloadRuns } from './closed-loop.ts'
+import type { ConfiguredRuns } from './configured.ts'
 import type { DripRuns } from './drip.ts'
 import type { OpenLoopRuns } from './open-loop.ts'
 import type { PeerKind } from './peers.ts'
 import type { BenchResult } from './result.ts'
 import { isFinished, type PeerRun } from './run.ts'
-import { geometricMean, ratioOf, spread, spreadOf, type Round, type Spread } from './summary.ts'
+import { geometricMean, ratioOf, spread, spreadOf, type CpuSample, type Round, type Spread } from './summary.ts'
 
 export interface Check {
   readonly name: string
@@ -63,7 +64,7 @@ export function cheapest(runs: readonly PeerRun<Round>[], kind: PeerKind): PeerR
   return sound.sort((a, b) => cpu(a) - cpu(b))[0] ?? null
 }
 
-function isSound(run: PeerRun<Round>): boolean {
+function isSound(run: PeerRun<{ readonly errors: number }>): boolean {
   return isFinished(run) && run.rounds.every((round) => round.errors === 0)
 }
 
@@ -174,19 +175,23 @@ export function addedByLog(runs: readonly PeerRun<Round>[], isWanted: (run: Peer
   return spread(on.rounds.map((round, index) => round.cpuMicrosPerRequest - off.rounds[index]!.cpuMicrosPerRequest))
 }
 
-function checkConfigured({ runs }: WorkloadRuns): readonly Check[] {
+function checkConfigured({ runs, atSameRate }: ConfiguredRuns): readonly Check[] {
+  return [...checkAgainstBare(runs, 'as many requests as each can do'), ...checkAgainstBare(atSameRate, 'at the same rate')]
+}
+
+/** The first run is what the others are compared with. */
+function checkAgainstBare(runs: readonly PeerRun<CpuSample>[], load: string): readonly Check[] {
   const [bare, ...configured] = runs
   if (bare === undefined || !isSound(bare)) return []
   return configured.filter(isSound).map((run) => {
     const range = ratioOf(run.rounds, bare.rounds, 'cpuMicrosPerRequest')
-    const note = `${run.accessLog ? 'with an access log, ' : ''}to eproxy as it comes`
     return {
-      name: 'CPU a request, everything configured',
+      name: `CPU a request, everything configured${run.accessLog ? ', with an access log' : ''}`,
       atMost: targetTable.configuredRatio,
       unit: '',
       measured: range.median,
       range,
-      note,
+      note: `to eproxy as it comes, ${load}`,
     }
   })
 }

@@ -4,13 +4,10 @@
  * Other proxies of the end-to-end bench can be measured beside it. Exit code 0; 1 when a transfer failed, changed a byte or grew
  * beyond --growth-max-mib; 2 for a wrong command line; 128 + signal when interrupted.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { constants, tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { parseArgs } from 'node:util'
+import { writeFileSync } from 'node:fs'
+import { messageOf, parseFlags, readWhole, runCommand, runInPlace, UsageError, type RunPlace } from '../command.ts'
 import { peerTable, type Peer } from '../e2e/peers.ts'
 import { renderTable } from '../e2e/table.ts'
-import { ProcessSet } from '../process-set.ts'
 import { growthBytes, measurePassage, mib, warmupBytes, type Measured } from './measure.ts'
 import type { Direction } from './transfer.ts'
 
@@ -36,41 +33,7 @@ const usage = `Usage: npm run bench:memory -- [options]
   --help               this text
 `
 
-async function main(): Promise<number> {
-  let options: MemoryOptions | null
-  try {
-    options = readOptions(process.argv.slice(2))
-  } catch (error) {
-    process.stderr.write(`${messageOf(error)}\n\n${usage}`)
-    return 2
-  }
-  if (options === null) {
-    process.stdout.write(usage)
-    return 0
-  }
-  const directory = mkdtempSync(join(tmpdir(), 'eproxy-memory-'))
-  const processes = new ProcessSet()
-  let exitCodeOfSignal: number | null = null
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => {
-      exitCodeOfSignal ??= 128 + constants.signals[signal]
-      // The transfer loses its proxy, rejects, and the run ends below.
-      void processes.endAll()
-    })
-  }
-  try {
-    return await runBench(options, processes, directory)
-  } catch (error) {
-    clearProgress()
-    process.stderr.write(`The run ended early: ${exitCodeOfSignal === null ? messageOf(error) : 'interrupted'}\n`)
-    return exitCodeOfSignal ?? 1
-  } finally {
-    await processes.endAll()
-    rmSync(directory, { recursive: true, force: true })
-  }
-}
-
-async function runBench(options: MemoryOptions, processes: ProcessSet, directory: string): Promise<number> {
+async function runBench(options: MemoryOptions, { processes, directory }: RunPlace): Promise<number> {
   const present: Peer[] = []
   for (const peer of options.peers) {
     const presence = peer.find()
@@ -96,8 +59,9 @@ async function runBench(options: MemoryOptions, processes: ProcessSet, directory
       } catch (error) {
         if (processes.isEnding) throw error
         problems.push(`${peer.name}, ${direction}: ${messageOf(error)}`)
+      } finally {
+        clearProgress()
       }
-      clearProgress()
     }
   }
   for (const entry of measured) {
@@ -154,9 +118,9 @@ function renderMeasured(entry: Measured): readonly string[] {
   ]
 }
 
-/** Null asks for the help text. */
+/** Null asks for the help text. Throws UsageError. */
 function readOptions(args: readonly string[]): MemoryOptions | null {
-  const { values } = parseArgs({
+  const { values } = parseFlags({
     args: [...args],
     options: {
       mib: { type: 'string' },
@@ -171,33 +135,21 @@ function readOptions(args: readonly string[]): MemoryOptions | null {
   if (values.help === true) return null
   const names = values.peers?.split(',') ?? ['eproxy']
   for (const name of names) {
-    if (!peerTable.some((peer) => peer.name === name)) throw new Error(`--peers does not know ${JSON.stringify(name)}`)
+    if (!peerTable.some((peer) => peer.name === name)) throw new UsageError(`--peers does not know ${JSON.stringify(name)}`)
   }
   return {
-    bytes: readWhole('--mib', values.mib ?? '1024', 1, 65_536) * mib,
-    stallMs: readWhole('--stall-ms', values['stall-ms'] ?? '50', 0, 10_000),
-    stallEveryBytes: readWhole('--stall-every-mib', values['stall-every-mib'] ?? '8', 1, 1_024) * mib,
+    bytes: readWhole('--mib', values.mib, 1_024, 1, 65_536) * mib,
+    stallMs: readWhole('--stall-ms', values['stall-ms'], 50, 0, 10_000),
+    stallEveryBytes: readWhole('--stall-every-mib', values['stall-every-mib'], 8, 1, 1_024) * mib,
     growthBytesMax:
-      values['growth-max-mib'] === undefined ? null : readWhole('--growth-max-mib', values['growth-max-mib'], 0, 65_536) * mib,
+      values['growth-max-mib'] === undefined ? null : readWhole('--growth-max-mib', values['growth-max-mib'], 0, 0, 65_536) * mib,
     peers: peerTable.filter((peer) => names.includes(peer.name)),
     jsonPath: values.json ?? null,
   }
 }
 
-function readWhole(flag: string, text: string, min: number, max: number): number {
-  const value = Number(text)
-  if (text.trim() === '' || !Number.isInteger(value) || value < min || value > max) {
-    throw new Error(`${flag} must be a whole number from ${min} to ${max}, not ${JSON.stringify(text)}`)
-  }
-  return value
-}
-
 function showMib(bytes: number): string {
   return (bytes / mib).toFixed(1)
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }
 
 function print(line: string): void {
@@ -212,4 +164,4 @@ function clearProgress(): void {
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
 }
 
-process.exitCode = await main()
+process.exitCode = await runCommand(usage, readOptions, (options) => runInPlace('memory', (place) => runBench(options, place)))

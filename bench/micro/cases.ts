@@ -243,7 +243,7 @@ function networkCases(): readonly MicroCase[] {
 function lineCases(): readonly MicroCase[] {
   const plain: LineContext = { worker: 0, redaction: new Redaction() }
   const redacting: LineContext = { worker: 0, redaction: new Redaction(['token', 'sort']) }
-  const { format } = compileTemplate('{time} {client} "{method} {target}" {status} {bytesOut} {totalMs}', 'plain')
+  const format = compileTemplate('{time} {client} "{method} {target}" {status} {bytesOut} {totalMs}', 'plain')
   const described = { ...summary, referer: 'http://bench.example/catalogue/', userAgent: 'Mozilla/5.0 (X11; Linux x86_64; rv:128.0)' }
   return [
     { name: 'access log: format a line, JSON', run: lineOf(formatJsonLine, summary, plain) },

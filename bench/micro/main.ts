@@ -5,7 +5,7 @@
  */
 import { writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
-import { parseArgs } from 'node:util'
+import { parseFlags, readWhole, runCommand } from '../command.ts'
 import { renderTable } from '../e2e/table.ts'
 import { makeCases, type MicroCase } from './cases.ts'
 
@@ -36,21 +36,9 @@ const usage = `Usage: npm run bench:micro -- [options]
   --help            this text
 `
 
-async function main(): Promise<number> {
-  let options: MicroOptions | null
-  try {
-    options = readOptions(process.argv.slice(2))
-  } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`)
-    return 2
-  }
-  if (options === null) {
-    process.stdout.write(usage)
-    return 0
-  }
+async function main({ only, rounds, jsonPath }: MicroOptions): Promise<number> {
   const callbacks: (() => void)[] = []
   const all = makeCases({ defer: (callback) => void callbacks.push(callback) })
-  const { only, rounds, jsonPath } = options
   const cases = all.filter(({ name }) => only.length === 0 || only.some((text) => name.includes(text)))
   try {
     if (cases.length === 0) {
@@ -126,19 +114,16 @@ function sink(value: unknown): void {
   kept = value
 }
 
-/** Null asks for the help text. */
+/** Null asks for the help text. Throws UsageError. */
 function readOptions(args: readonly string[]): MicroOptions | null {
-  const { values } = parseArgs({
+  const { values } = parseFlags({
     args: [...args],
     options: { only: { type: 'string' }, rounds: { type: 'string' }, json: { type: 'string' }, help: { type: 'boolean' } },
   })
   if (values.help === true) return null
-  const rounds = Number(values.rounds ?? '51')
-  if (!Number.isInteger(rounds) || rounds < 3 || rounds > 1_000)
-    throw new Error(`--rounds must be a whole number from 3 to 1000, not ${JSON.stringify(values.rounds)}`)
-  return { only: values.only?.split(',') ?? [], rounds, jsonPath: values.json ?? null }
+  return { only: values.only?.split(',') ?? [], rounds: readWhole('--rounds', values.rounds, 51, 3, 1_000), jsonPath: values.json ?? null }
 }
 
-process.exitCode = await main()
+process.exitCode = await runCommand(usage, readOptions, main)
 // Read once, or nothing would ever see what was kept.
 if (kept === main) process.exitCode = 1

@@ -3,12 +3,10 @@
  * are things to try.
  */
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { constants, tmpdir } from 'node:os'
+import { constants } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
+import { parseFlags, runCommand, runInPlace, type RunPlace } from '../command.ts'
 import { freePort } from '../e2e/start.ts'
-import { ProcessSet } from '../process-set.ts'
 import { exampleAddresses, type Places } from './places.ts'
 import { Stage } from './stage.ts'
 
@@ -18,42 +16,22 @@ const usage = `Usage: npm run example -- [--any-ports]
   --help        this text
 `
 
-async function main(): Promise<number> {
-  let values: { help?: boolean; 'any-ports'?: boolean }
-  try {
-    ;({ values } = parseArgs({ options: { help: { type: 'boolean' }, 'any-ports': { type: 'boolean' } } }))
-  } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`)
-    return 2
-  }
-  if (values.help === true) {
-    process.stdout.write(usage)
-    return 0
-  }
-  const directory = mkdtempSync(join(tmpdir(), 'eproxy-example-'))
-  await using processes = new ProcessSet()
-  const interrupted = new Promise<number>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-      process.on(signal, () => resolve(signal === 'SIGINT' ? 0 : 128 + constants.signals[signal]))
-  })
-  try {
-    const token = randomBytes(12).toString('hex')
-    const accessLog = join(directory, 'access.log')
-    const places: Places = values['any-ports'] === true ? await anyPlaces(accessLog) : { ...exampleAddresses, accessLog }
-    const stage = new Stage(processes, { places, directory, token })
-    await stage.start()
-    process.stdout.write(describe(stage, token))
-    const ended = stage.proxy.exit.then(() => {
-      throw new Error(`the proxy ended: ${stage.proxy.stderr.trim().slice(-500)}`)
-    })
-    return await Promise.race([interrupted, ended])
-  } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
-    return 1
-  } finally {
-    await processes.endAll()
-    rmSync(directory, { recursive: true, force: true })
-  }
+/** True: any ports. Null asks for the help text. Throws UsageError. */
+function readOptions(args: readonly string[]): boolean | null {
+  const { values } = parseFlags({ args: [...args], options: { help: { type: 'boolean' }, 'any-ports': { type: 'boolean' } } })
+  return values.help === true ? null : values['any-ports'] === true
+}
+
+async function show(hasAnyPorts: boolean, { directory, processes, signal }: RunPlace): Promise<number> {
+  const token = randomBytes(12).toString('hex')
+  const accessLog = join(directory, 'access.log')
+  const places: Places = hasAnyPorts ? await anyPlaces(accessLog) : { ...exampleAddresses, accessLog }
+  const stage = new Stage(processes, { places, directory, token })
+  await stage.start()
+  process.stdout.write(describe(stage, token))
+  await stage.proxy.exit
+  if (!signal.aborted) throw new Error(`the proxy ended: ${stage.proxy.stderr.trim().slice(-500)}`)
+  return 0
 }
 
 async function anyPlaces(accessLog: string): Promise<Places> {
@@ -87,4 +65,8 @@ Ctrl-C ends all of it.
 `
 }
 
-process.exitCode = await main()
+process.exitCode = await runCommand(usage, readOptions, async (hasAnyPorts) => {
+  const exitCode = await runInPlace('example', (place) => show(hasAnyPorts, place))
+  // It ends in no other way.
+  return exitCode === 128 + constants.signals.SIGINT ? 0 : exitCode
+})

@@ -4,19 +4,19 @@
  * saved, 1 otherwise or when an event did not do what it should, 2 for a wrong command line, 128 + signal when interrupted.
  */
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { constants, tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { messageOf, runCommand, runInPlace } from '../command.ts'
 import { Progress } from '../e2e/progress.ts'
 import { freePort } from '../e2e/start.ts'
-import { ProcessSet } from '../process-set.ts'
+import type { ProcessSet } from '../process-set.ts'
 import { AdminClient } from './admin-client.ts'
 import type { OperateEvent, Operation } from './events.ts'
 import { LineSocket } from './line-socket.ts'
 import { Load } from './load.ts'
 import { judgeStretch, type Stretch } from './losses.ts'
-import { readOptions, usage, UsageError, type OperateOptions } from './options.ts'
+import { readOptions, usage, type OperateOptions } from './options.ts'
 import { renderReport, type EventReport, type RunReport } from './report.ts'
 import { portOf, Stage } from './stage.ts'
 import { Tunnel } from './tunnel.ts'
@@ -26,42 +26,6 @@ const connectionsMax = 48
 const linesMs = 2_000
 /** What an event takes by itself, on average. */
 const eventSeconds = 0.7
-
-async function main(): Promise<number> {
-  let options: OperateOptions | null
-  try {
-    options = readOptions(process.argv.slice(2))
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error
-    process.stderr.write(`${error.message}\n\n${usage}`)
-    return 2
-  }
-  if (options === null) {
-    process.stdout.write(usage)
-    return 0
-  }
-  const directory = mkdtempSync(join(tmpdir(), 'eproxy-operate-'))
-  const processes = new ProcessSet()
-  let exitCodeOfSignal: number | undefined
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => {
-      exitCodeOfSignal ??= 128 + constants.signals[signal]
-      void processes.endAll()
-    })
-  }
-  try {
-    const report = await operate(options, processes, directory)
-    process.stdout.write(`${renderReport(report)}\n`)
-    if (options.jsonPath !== null) writeFileSync(options.jsonPath, `${JSON.stringify(report, null, 2)}\n`)
-    return exitCodeOfSignal ?? (report.isGood ? 0 : 1)
-  } catch (error) {
-    process.stderr.write(`The run ended early: ${error instanceof Error ? error.message : String(error)}\n`)
-    return exitCodeOfSignal ?? 1
-  } finally {
-    await processes.endAll()
-    rmSync(directory, { recursive: true, force: true })
-  }
-}
 
 async function operate(options: OperateOptions, processes: ProcessSet, directory: string): Promise<RunReport> {
   const socketPath = join(directory, 'lines.sock')
@@ -111,7 +75,7 @@ async function disturb(
     try {
       note = await event.act(operation)
     } catch (error) {
-      failure = error instanceof Error ? error.message : String(error)
+      failure = messageOf(error)
     }
     marks.push({ event, at, note, failure })
     await delay(options.settleSeconds * 1_000)
@@ -162,4 +126,11 @@ async function linesFor(load: Load, log: LineSocket): Promise<void> {
   for (let waited = 0; waited < linesMs && load.sent.some(({ check }) => !log.lines.has(check)); waited += pollMs) await delay(pollMs)
 }
 
-process.exitCode = await main()
+process.exitCode = await runCommand(usage, readOptions, (options) =>
+  runInPlace('operate', async ({ processes, directory }) => {
+    const report = await operate(options, processes, directory)
+    process.stdout.write(`${renderReport(report)}\n`)
+    if (options.jsonPath !== null) writeFileSync(options.jsonPath, `${JSON.stringify(report, null, 2)}\n`)
+    return report.isGood ? 0 : 1
+  }),
+)

@@ -1,5 +1,5 @@
 /** The command line of the operations run. */
-import { parseArgs } from 'node:util'
+import { parseFlags, readWhole, UsageError } from '../command.ts'
 import { eventTable, type OperateEvent } from './events.ts'
 
 export interface OperateOptions {
@@ -11,8 +11,6 @@ export interface OperateOptions {
   /** For the log of the proxy. */
   readonly logPath: string | null
 }
-
-export class UsageError extends Error {}
 
 export const usage = `Usage: npm run operate -- [options]
 
@@ -26,40 +24,18 @@ ${eventTable.map(({ name }) => `                    ${name}\n`).join('')}  --jso
 
 /** Null asks for the help text. Throws UsageError. */
 export function readOptions(args: readonly string[]): OperateOptions | null {
-  const values = parse(args)
+  const text = { type: 'string' } as const
+  const options = { rate: text, settle: text, only: text, json: text, log: text, help: { type: 'boolean' } } as const
+  const { values } = parseFlags({ args: [...args], options })
   if (values.help === true) return null
   const only = values.only?.split(',') ?? []
-  const events = eventTable.filter(({ name }) => only.length === 0 || only.some((text) => name.includes(text)))
+  const events = eventTable.filter(({ name }) => only.length === 0 || only.some((part) => name.includes(part)))
   if (events.length === 0) throw new UsageError(`--only leaves no event: ${JSON.stringify(values.only)}`)
   return {
-    requestsPerSecond: readWhole('--rate', values.rate ?? '300', 10, 2_000),
-    settleSeconds: readWhole('--settle', values.settle ?? '3', 1, 60),
+    requestsPerSecond: readWhole('--rate', values.rate, 300, 10, 2_000),
+    settleSeconds: readWhole('--settle', values.settle, 3, 1, 60),
     events,
     jsonPath: values.json ?? null,
     logPath: values.log ?? null,
   }
-}
-
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        rate: { type: 'string' },
-        settle: { type: 'string' },
-        only: { type: 'string' },
-        json: { type: 'string' },
-        log: { type: 'string' },
-        help: { type: 'boolean' },
-      },
-    }).values
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error))
-  }
-}
-
-function readWhole(flag: string, text: string, min: number, max: number): number {
-  const value = Number(text)
-  if (/^[0-9]+$/.test(text) && value >= min && value <= max) return value
-  throw new UsageError(`${flag} must be a whole number from ${min} to ${max}, not ${JSON.stringify(text)}`)
 }

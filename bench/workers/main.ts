@@ -7,15 +7,16 @@ import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
-import { constants, cpus } from 'node:os'
+import { cpus } from 'node:os'
 import { fileURLToPath } from 'node:url'
+import { runCommand, runInPlace } from '../command.ts'
 import { renderTable } from '../e2e/table.ts'
 import { spread } from '../e2e/summary.ts'
 import { allowedCores } from '../process-figures.ts'
-import { ProcessSet } from '../process-set.ts'
+import type { ProcessSet } from '../process-set.ts'
 import { Contestant, differenceOf, unevenness } from './contestant.ts'
 import { planCores, type CorePlan } from './cores.ts'
-import { readOptions, usage, UsageError, type WorkerBenchOptions } from './options.ts'
+import { readOptions, usage, type WorkerBenchOptions } from './options.ts'
 import { runWrk } from './wrk.ts'
 
 interface Round {
@@ -40,36 +41,6 @@ const warmupSeconds = 1
 const sequentialConnects = 500
 const idleConnections = 1_000
 const looksMax = 1_000
-
-async function main(): Promise<number> {
-  let options: WorkerBenchOptions | null
-  try {
-    options = readOptions(process.argv.slice(2))
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error
-    process.stderr.write(`${error.message}\n\n${usage}`)
-    return 2
-  }
-  if (options === null) {
-    process.stdout.write(usage)
-    return 0
-  }
-  await using processes = new ProcessSet()
-  let exitCodeOfSignal: number | undefined
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => {
-      exitCodeOfSignal ??= 128 + constants.signals[signal]
-      // Whoever waits for wrk goes on, and finds that nothing can be started any more.
-      void processes.endAll()
-    })
-  }
-  try {
-    return (await runBench(options, processes)) ? 0 : 1
-  } catch (error) {
-    process.stderr.write(`The run ended early: ${error instanceof Error ? error.message : String(error)}\n`)
-    return exitCodeOfSignal ?? 1
-  }
-}
 
 /** True when there was no error. */
 async function runBench(options: WorkerBenchOptions, processes: ProcessSet): Promise<boolean> {
@@ -284,4 +255,6 @@ function print(line: string): void {
   process.stdout.write(`${line}\n`)
 }
 
-process.exitCode = await main()
+process.exitCode = await runCommand(usage, readOptions, (options) =>
+  runInPlace('workers', async ({ processes }) => ((await runBench(options, processes)) ? 0 : 1)),
+)

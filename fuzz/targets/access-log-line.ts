@@ -1,11 +1,11 @@
 /** Whatever a peer sends, a line of the access log is one line that says the same, in each of its formats, and does not say what is hidden. */
 import { errorTable, type ExchangeErrorCode } from '../../lib/core/errors.ts'
-import { Exchange } from '../../lib/exchange/exchange.ts'
+import { ExchangeFacts } from '../../lib/exchange/facts.ts'
 import type { ExchangeSummary } from '../../lib/observe/exchange-summary.ts'
 import { formatCombinedLine, formatJsonLine, type LineContext } from '../../lib/observe/line-format.ts'
 import { compileTemplate } from '../../lib/observe/line-template.ts'
 import { Redaction } from '../../lib/observe/redaction.ts'
-import { ruleTable, type RequestHead } from '../../native-free-parser/index.ts'
+import { ruleTable } from '../../native-free-parser/index.ts'
 import { textOf, type LineText } from '../../test/support/line-text.ts'
 import type { SeededRandom } from '../../test/support/seeded-random.ts'
 import { EngineLease } from '../engine-lease.ts'
@@ -24,8 +24,8 @@ interface Formats {
 const realFormats: Formats = {
   json: textOf(formatJsonLine),
   combined: textOf(formatCombinedLine),
-  plainTemplate: textOf(compileTemplate('{client} {method} "{target}" {status} "{userAgent}" {id}', 'plain').format),
-  jsonTemplate: textOf(compileTemplate('{"c":"{client}","m":"{method}","t":"{target}","a":"{userAgent}","s":{status}}', 'json').format),
+  plainTemplate: textOf(compileTemplate('{client} {method} "{target}" {status} "{userAgent}" {id}', 'plain')),
+  jsonTemplate: textOf(compileTemplate('{"c":"{client}","m":"{method}","t":"{target}","a":"{userAgent}","s":{status}}', 'json')),
 }
 const hidesNothing: LineContext = { worker: 0, redaction: new Redaction() }
 const hidesToken: LineContext = { worker: 0, redaction: new Redaction(['token']) }
@@ -252,26 +252,13 @@ export const accessLogLine = makeTarget(realFormats)
 
 /** The target ends where the head ends. */
 function withLongTarget(): FuzzTarget {
-  const heads = new WeakMap<Exchange, string>()
-  const keeping = withMember(
-    accessLogLine,
-    Exchange.prototype,
-    'onRequestHead',
-    (onRequestHead) =>
-      function (this: Exchange, head: RequestHead) {
-        heads.set(this, head.raw)
-        onRequestHead.apply(this, [head] as never[])
-      },
-  )
   return withMember(
-    keeping,
-    Exchange.prototype,
+    accessLogLine,
+    ExchangeFacts.prototype,
     'summarize',
     (summarize) =>
-      function (this: Exchange) {
-        const summary = summarize.apply(this) as ExchangeSummary
-        const head = heads.get(this) ?? ''
-        return { ...summary, target: head.slice(head.indexOf(' ') + 1) }
+      function (this: ExchangeFacts) {
+        return { ...(summarize.apply(this) as ExchangeSummary), target: this.rawHead.slice(this.rawHead.indexOf(' ') + 1) }
       },
   )
 }
@@ -299,9 +286,7 @@ export const accessLogLineCanaries: readonly Canary[] = [
     bug: 'a template for JSON escapes as a plain one does',
     target: makeTarget({
       ...realFormats,
-      jsonTemplate: textOf(
-        compileTemplate('{"c":"{client}","m":"{method}","t":"{target}","a":"{userAgent}","s":{status}}', 'plain').format,
-      ),
+      jsonTemplate: textOf(compileTemplate('{"c":"{client}","m":"{method}","t":"{target}","a":"{userAgent}","s":{status}}', 'plain')),
     }),
   },
   {

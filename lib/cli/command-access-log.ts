@@ -5,7 +5,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { AccessLogSettings } from '../core/service-options.ts'
 import { AccessLog } from '../observe/access-log.ts'
-import type { ExchangeSummary } from '../observe/exchange-summary.ts'
 import type { Proxy } from '../proxy.ts'
 import { explainSystemError } from './explain-system-error.ts'
 import type { CommandLogger } from './logger.ts'
@@ -27,7 +26,6 @@ export class CommandAccessLog {
   /** Logs that were left, until they are closed. */
   readonly #leaving = new Set<Promise<void>>()
   #isClosed = false
-  readonly #write = (summary: ExchangeSummary): void => this.#log?.write(summary)
 
   /** Undefined for none. `worker` stands in every line, 0 in none. Throws an Error in words for people. */
   constructor(settings: AccessLogSettings | undefined, worker: number, logger: CommandLogger) {
@@ -40,7 +38,7 @@ export class CommandAccessLog {
   /** Writes a line for each exchange. Once. */
   follow(proxy: Proxy): void {
     this.#proxy = proxy
-    this.#listen()
+    proxy.logTo(this.#log)
   }
 
   /** Throws an Error in words for people when these settings cannot be taken; then nothing has changed. */
@@ -57,7 +55,7 @@ export class CommandAccessLog {
         if (staysOpen) log.reformat(settings)
         this.#log = next
         this.#settings = settings
-        this.#listen()
+        this.#proxy?.logTo(next)
         if (!staysOpen && log !== undefined) await this.#leave(log)
       },
       abandon: async () => {
@@ -79,15 +77,6 @@ export class CommandAccessLog {
     this.#isClosed = true
     if (this.#log !== undefined) void this.#leave(this.#log)
     await Promise.all(this.#leaving)
-  }
-
-  /** Without a log nobody makes summaries. */
-  #listen(): void {
-    const proxy = this.#proxy
-    if (proxy === undefined) return
-    proxy.off('exchange', this.#write)
-    if (this.#log !== undefined) proxy.on('exchange', this.#write)
-    proxy.summarizeFields(this.#log?.needsRequestFields === true)
   }
 
   #leave(log: AccessLog): Promise<void> {

@@ -178,7 +178,7 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
   // ClientSide
 
   write(data: string | Buffer): boolean {
-    this.#exchange!.bytesOut += data.length
+    this.#exchange!.facts.bytesOut += data.length
     const flushed = this.socket.write(data)
     if (!flushed) {
       this.#unsentBytes = this.socket.unsentBytes
@@ -331,11 +331,11 @@ export class DownstreamConnection implements SocketHandler, ClientSide, Deadline
       taken = this.#parser!.execute(bytes, start, end)
     } catch (error) {
       if (!(error instanceof ParseError)) throw error
-      exchange.bytesIn += end - start
+      exchange.facts.bytesIn += end - start
       exchange.refuse(error)
       return end - start
     }
-    exchange.bytesIn += taken
+    exchange.facts.bytesIn += taken
     if (this.#exchange === exchange) exchange.onClientTurnEnd(bytes)
     return taken
   }

@@ -20,7 +20,7 @@ export interface ExchangeEnvironment {
   httpDate(): string
   /** Prefix of request ids. */
   readonly instance: string
-  /** Called once for every exchange, however it ended. The summary is made only for those who want it. */
+  /** Called once for every exchange, however it ended. */
   onExchangeEnd(exchange: EndedExchange): void
   /** A message broke a rule, and was refused or, where that is the action of the rule, went on. `offset` is in bytes from the start of the message. */
   onRefusal(refusal: Refusal): void
@@ -28,11 +28,14 @@ export interface ExchangeEnvironment {
   onSlowClient(slow: SlowClient): void
 }
 
-export interface EndedExchange {
+/** The summary of an exchange, which is read while it is told: the next exchange is written over it. */
+export interface EndedExchange extends ExchangeSummary {
   /** It ended other than well. */
   readonly hasFailed: boolean
+  /** The same for who needs no text. */
   countInto(counters: Counters): void
-  summarize(withFields?: boolean): ExchangeSummary
+  /** A copy that may be kept, without the fields of the request. */
+  summarize(): ExchangeSummary
 }
 
 export interface Refusal {

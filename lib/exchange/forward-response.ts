@@ -1,9 +1,19 @@
 /** What a response becomes on its way to the client: pure, from the parsed head to the octets that leave. */
 import { BodyKind, encodeResponseHead, type FieldEdits } from '../../native-free-parser/index.ts'
-import type { ResponseEncoding, ResponseHead } from '../../native-free-parser/index.ts'
+import type { ResponseContext, ResponseEncoding, ResponseHead } from '../../native-free-parser/index.ts'
 
 /** Reused for every response: it is filled and read within one call. */
 const encoding: ResponseEncoding = { via: '', framing: 'same', connection: '', date: '', edits: null, added: '' }
+
+const noNames: readonly string[] = Object.freeze([])
+export const answerToOther: ResponseContext = Object.freeze({ toHead: false, offered: noNames })
+const answerToHead: ResponseContext = Object.freeze({ toHead: true, offered: noNames })
+
+/** What has to be known of the request to read its response. `offered`: the protocols that the server may switch to. */
+export function responseContext(toHead: boolean, offered: readonly string[]): ResponseContext {
+  if (offered.length === 0) return toHead ? answerToHead : answerToOther
+  return { toHead, offered: offered.map((protocol) => protocol.toLowerCase()) }
+}
 
 /** A 1xx response, on its way to a 1.1 client. */
 export function forwardInterim(head: ResponseHead): string {

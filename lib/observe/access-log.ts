@@ -4,7 +4,7 @@
  */
 import { ProxyError } from '../core/errors.ts'
 import type { AccessLogSettings } from '../core/service-options.ts'
-import type { ExchangeSummary } from './exchange-summary.ts'
+import type { ExchangeLog, ExchangeSummary } from './exchange-summary.ts'
 import { formatCombinedLine, formatJsonLine, type FormatLine, type LineContext } from './line-format.ts'
 import { LineBytes } from './line-bytes.ts'
 import { compileTemplate } from './line-template.ts'
@@ -29,11 +29,10 @@ export const accessLogDefaults: Omit<AccessLogSettings, 'destination'> = Object.
   redactQuery: Object.freeze([]),
 })
 
-export class AccessLog {
+export class AccessLog implements ExchangeLog {
   readonly #worker: number
   readonly #writer: LineWriter
   #format: FormatLine
-  #needsRequestFields: boolean
   #context: LineContext
   #sampling: Sampling
   readonly #line = new LineBytes()
@@ -41,18 +40,11 @@ export class AccessLog {
   /** Throws ProxyError ERR_EPROXY_OPTION, and the system's error when the file cannot be opened. */
   constructor({ worker = 0, onError = () => {}, ...given }: AccessLogOptions) {
     const settings: AccessLogSettings = { ...accessLogDefaults, ...given }
-    const { format, needsRequestFields } = chooseFormat(settings)
     this.#worker = worker
-    this.#format = format
-    this.#needsRequestFields = needsRequestFields
+    this.#format = chooseFormat(settings)
     this.#context = { worker, redaction: new Redaction(settings.redactQuery) }
     this.#sampling = new Sampling(settings.sample)
     this.#writer = new LineWriter({ destination: settings.destination === '-' ? 1 : settings.destination, onError })
-  }
-
-  /** Summaries need `referer` and `userAgent` for these lines. */
-  get needsRequestFields(): boolean {
-    return this.#needsRequestFields
   }
 
   /** Lines that were thrown away because the destination takes none, or too slowly. */
@@ -72,11 +64,10 @@ export class AccessLog {
   /** Other lines, or other exchanges, from now on; the destination stays. Throws ProxyError ERR_EPROXY_OPTION, and changes nothing then. */
   reformat(given: Partial<AccessLogSettings>): void {
     const settings: AccessLogSettings = { destination: '', ...accessLogDefaults, ...given }
-    const { format, needsRequestFields } = chooseFormat(settings)
+    const format = chooseFormat(settings)
     const sampling = new Sampling(settings.sample)
     this.#context = { worker: this.#worker, redaction: new Redaction(settings.redactQuery) }
     this.#format = format
-    this.#needsRequestFields = needsRequestFields
     this.#sampling = sampling
   }
 
@@ -100,15 +91,12 @@ export function checkAccessLog(settings: AccessLogSettings): void {
   chooseFormat(settings)
 }
 
-function chooseFormat({ format, template, escape }: AccessLogSettings): {
-  readonly format: FormatLine
-  readonly needsRequestFields: boolean
-} {
+function chooseFormat({ format, template, escape }: AccessLogSettings): FormatLine {
   switch (format) {
     case 'json':
-      return { format: formatJsonLine, needsRequestFields: false }
+      return formatJsonLine
     case 'combined':
-      return { format: formatCombinedLine, needsRequestFields: true }
+      return formatCombinedLine
     case 'template':
       return compileTemplate(template, escape ?? 'plain')
   }

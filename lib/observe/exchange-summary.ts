@@ -48,8 +48,14 @@ export interface ExchangeSummary {
   readonly route: string
   /** Address of the listener as it is configured, '' where none is. */
   readonly listener: string
-  /** Field Referer of the request; not there unless `Proxy.summarizeFields` was called. */
+  /** Field Referer of the request, '' without one; a log is given it, other listeners are not. */
   readonly referer?: string
   /** Field User-Agent, in the same way. */
   readonly userAgent?: string
+}
+
+/** Where exchanges are written to. */
+export interface ExchangeLog {
+  /** `summary` is good until this returns: the next exchange is written over it. */
+  write(summary: ExchangeSummary): void
 }

@@ -7,17 +7,30 @@
 /** Text of our own in words of four octets, which are written at a third of what single ones cost. */
 export interface Piece {
   readonly octets: number
-  readonly words: Int32Array
+  /** In `pieceWords`. */
+  readonly start: number
+  readonly end: number
 }
 
 const wordOctets = 4
 
-/** Printable ASCII, or UTF-8 for what an operator wrote. */
+/** Of all pieces, one behind the other: between two lines a request has passed, and what is far apart would have to be fetched again. */
+let pieceWords = new Int32Array(1_024)
+let pieceWordsUsed = 0
+
+/** Printable ASCII, or UTF-8 for what an operator wrote. Kept for good: not for what comes with a request. */
 export function pieceOf(text: string): Piece {
   const octets = Buffer.from(text, 'utf8')
   const padded = Buffer.concat([octets, Buffer.alloc(wordOctets)])
-  const words = Int32Array.from({ length: Math.ceil(octets.length / wordOctets) }, (_, index) => padded.readInt32LE(index * wordOctets))
-  return { octets: octets.length, words }
+  const start = pieceWordsUsed
+  pieceWordsUsed += Math.ceil(octets.length / wordOctets)
+  if (pieceWordsUsed > pieceWords.length) {
+    const bigger = new Int32Array(2 * pieceWordsUsed)
+    bigger.set(pieceWords)
+    pieceWords = bigger
+  }
+  for (let i = start; i < pieceWordsUsed; i++) pieceWords[i] = padded.readInt32LE((i - start) * wordOctets)
+  return { octets: octets.length, start, end: pieceWordsUsed }
 }
 
 /** What stands for itself in each kind of text. */
@@ -45,11 +58,12 @@ export class LineBytes {
   }
 
   /** As it is. */
-  put({ octets, words }: Piece): void {
+  put({ octets, start, end }: Piece): void {
     const { length } = this.#roomFor(octets + wordOctets)
     const view = this.#view
+    const words = pieceWords
     // The last word may go beyond the piece; what comes next goes over that.
-    for (let i = 0; i < words.length; i++) view.setInt32(length + i * wordOctets, words[i]!, true)
+    for (let i = start, at = length; i < end; i++, at += wordOctets) view.setInt32(at, words[i]!, true)
     this.length = length + octets
   }
 
@@ -99,17 +113,17 @@ export class LineBytes {
     const whole = (microseconds / 1_000) | 0
     this.putNumber(whole)
     const thousandths = microseconds - whole * 1_000
-    if (thousandths > 0) this.putAscii(fractions[thousandths]!)
+    if (thousandths > 0) this.#putFraction(thousandths)
   }
 
   /** ISO 8601 with milliseconds, UTC. */
   putTime(epochMs: number): void {
     const second = Math.floor(epochMs / 1_000)
     if (second !== isoSecond) {
-      isoPrefix = pieceOf(new Date(second * 1_000).toISOString().slice(0, -4))
+      isoPrefix = new Date(second * 1_000).toISOString().slice(0, -4)
       isoSecond = second
     }
-    this.put(isoPrefix)
+    this.putAscii(isoPrefix)
     const ms = Math.floor(epochMs - second * 1_000)
     const { bytes, length } = this.#roomFor(4)
     bytes[length] = 0x30 + ((ms / 100) | 0)
@@ -125,14 +139,27 @@ export class LineBytes {
     if (second !== commonSecond) {
       // Tue, 10 Oct 2000 13:55:36 GMT
       const [, day, month, year, clock] = new Date(second * 1_000).toUTCString().split(' ')
-      commonTime = pieceOf(`${day}/${month}/${year}:${clock} +0000`)
+      commonTime = `${day}/${month}/${year}:${clock} +0000`
       commonSecond = second
     }
-    this.put(commonTime)
+    this.putAscii(commonTime)
   }
 
   toString(): string {
     return this.bytes.toString('latin1', 0, this.length)
+  }
+
+  /** '.001' to '.999'. */
+  #putFraction(thousandths: number): void {
+    const { bytes, length } = this.#roomFor(4)
+    const tenths = (thousandths / 100) | 0
+    const hundredths = ((thousandths / 10) | 0) - tenths * 10
+    const rest = thousandths % 10
+    bytes[length] = 0x2e
+    bytes[length + 1] = 0x30 + tenths
+    bytes[length + 2] = 0x30 + hundredths
+    bytes[length + 3] = 0x30 + rest
+    this.length = length + (rest !== 0 ? 4 : hundredths !== 0 ? 3 : 2)
   }
 
   #putEscaped(text: string, plain: Uint8Array, escape: (unit: string) => string): void {
@@ -173,11 +200,8 @@ function escapeWide(unit: string): string {
   return '\\u' + unit.charCodeAt(0).toString(16).padStart(4, '0')
 }
 
-/** '' to '.999', without zeros at the end: printing a fraction is most of what a number costs. */
-const fractions = Array.from({ length: 1_000 }, (_, thousandths) => String(thousandths / 1_000).slice(1))
-
 // Making a Date is most of the cost of a line, so its text is kept for the second.
 let isoSecond = NaN
-let isoPrefix: Piece
+let isoPrefix = ''
 let commonSecond = NaN
-let commonTime: Piece
+let commonTime = ''

@@ -68,16 +68,9 @@ export const placeholderTable = {
 
 type PlaceholderName = keyof typeof placeholderTable
 const names = Object.keys(placeholderTable) as readonly PlaceholderName[]
-/** Not in a summary unless it is asked for. */
-const fieldNames: ReadonlySet<string> = new Set<PlaceholderName>(['referer', 'userAgent'])
-
-export interface CompiledTemplate {
-  readonly format: FormatLine
-  readonly needsRequestFields: boolean
-}
 
 /** Throws ProxyError ERR_EPROXY_OPTION for a name that is not known, and for text that would not stay on a line. */
-export function compileTemplate(template: string, escape: TemplateEscape): CompiledTemplate {
+export function compileTemplate(template: string, escape: TemplateEscape): FormatLine {
   if (template === '') throw templateError('is empty; write for example {time} {client} "{method} {target}" {status}')
   if (/[\u0000-\u0008\u000a-\u001f\u007f-\u009f]/.test(template)) throw templateError('holds a control character; a line is one line')
   // Text, name, text, name, ..., text.
@@ -88,15 +81,12 @@ export function compileTemplate(template: string, escape: TemplateEscape): Compi
   const texts = pieces.filter((_, index) => index % 2 === 0)
   texts[texts.length - 1] += '\n'
   const [first, ...rest] = texts.map(pieceOf)
-  return {
-    needsRequestFields: used.some((name) => fieldNames.has(name)),
-    format: (line, summary, context) => {
-      line.put(first!)
-      for (let index = 0; index < writers.length; index++) {
-        writers[index]!(line, summary, context)
-        line.put(rest[index]!)
-      }
-    },
+  return (line, summary, context) => {
+    line.put(first!)
+    for (let index = 0; index < writers.length; index++) {
+      writers[index]!(line, summary, context)
+      line.put(rest[index]!)
+    }
   }
 }
 

@@ -8,9 +8,10 @@ import type { ProxyError } from '../core/errors.ts'
 import { formatAddress, type ProxyConfig } from '../core/options.ts'
 import { systemClock } from '../core/timers.ts'
 import type { EndedExchange, Refusal, SlowClient } from '../exchange/environment.ts'
-import { formatExchangeId } from '../exchange/exchange.ts'
+import { formatExchangeId } from '../exchange/facts.ts'
 import type { StoreState } from '../limit/shared-store.ts'
 import type { Counters } from '../observe/counters.ts'
+import type { ExchangeLog } from '../observe/exchange-summary.ts'
 import type { DesyncEvent, ExchangeIdentity } from '../observe/desync-event.ts'
 import { LogBudget } from '../observe/log-budget.ts'
 import type { Logger } from '../observe/logger.ts'
@@ -38,8 +39,7 @@ export class Reporter {
   toleratedTotal = 0
   faultsTotal = 0
   readonly desyncCounts = zeroDesyncCounts()
-  /** Summaries have `referer` and `userAgent`, which cost a search in the head. */
-  summarizesFields = false
+  log: ExchangeLog | undefined
   readonly #logger: Logger
   readonly #emitter: EventEmitter<ProxyEvents>
   readonly #counters: Counters
@@ -89,8 +89,9 @@ export class Reporter {
     this.exchangesTotal++
     exchange.countInto(this.#counters)
     const emitter = this.#emitter
+    if (this.log !== undefined) this.#writeTo(this.log, exchange)
     if (exchange.hasFailed && emitter.listenerCount('failure') > 0) this.#tell(() => emitter.emit('failure', exchange.summarize()))
-    if (emitter.listenerCount('exchange') > 0) this.#tell(() => emitter.emit('exchange', exchange.summarize(this.summarizesFields)))
+    if (emitter.listenerCount('exchange') > 0) this.#tell(() => emitter.emit('exchange', exchange.summarize()))
   }
 
   onRefusal({ id, action, side, peer, rule, section, offset }: Refusal): void {
@@ -207,6 +208,14 @@ export class Reporter {
 
   #identify(use: UseOfConnection | undefined): ExchangeIdentity | undefined {
     return use && { id: use.exchangeId || formatExchangeId(this.#instance, use.exchangeNumber), client: use.client.socket.remote }
+  }
+
+  #writeTo(log: ExchangeLog, exchange: EndedExchange): void {
+    try {
+      log.write(exchange)
+    } catch (error) {
+      this.onFault(error)
+    }
   }
 
   /** A listener that throws is a fault, and nothing of our own work is left undone for it. */

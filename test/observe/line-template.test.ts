@@ -10,7 +10,7 @@ import { summaryOf } from '../support/exchange-summary.ts'
 const context = { worker: 3, redaction: new Redaction(['token']) }
 
 function formatWith(template: string, escape: 'plain' | 'json', given: Parameters<typeof summaryOf>[0] = {}): string {
-  return textOf(compileTemplate(template, escape).format)(summaryOf(given), context)
+  return textOf(compileTemplate(template, escape))(summaryOf(given), context)
 }
 
 test('puts what the summary says in the place of each name', () => {
@@ -32,12 +32,6 @@ test('writes - for what is empty in a plain line, and nothing in JSON', () => {
 
 test('takes braces around anything but a name as text', () => {
   assert.equal(formatWith('{"a":{"b":{status}}} {} { status } {{method}}', 'json'), '{"a":{"b":200}} {} { status } {GET}\n')
-})
-
-test('knows whether it needs fields of the request', () => {
-  assert.equal(compileTemplate('{target}', 'plain').needsRequestFields, false)
-  assert.equal(compileTemplate('{target} "{userAgent}"', 'plain').needsRequestFields, true)
-  assert.equal(compileTemplate('{referer}', 'json').needsRequestFields, true)
 })
 
 test('hides in texts what is to be hidden', () => {
@@ -70,8 +64,8 @@ test('writes text beyond ASCII of the template as UTF-8', () => {
 test('whatever peers send, a line keeps its words and quotes, and JSON stays JSON that reads back', () => {
   const latin1 = fc.string({ unit: fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code)), maxLength: 100 })
   const hostile = fc.oneof(latin1, fc.constantFrom('"', '\\', '\n', '" x="', '\\"', '","status":500,"x":"', ' ', '\t'))
-  const plain = textOf(compileTemplate('{method} {upstream} "{userAgent}" {status}', 'plain').format)
-  const json = textOf(compileTemplate('{"m":"{method}","u":"{upstream}","a":"{userAgent}","s":{status}}', 'json').format)
+  const plain = textOf(compileTemplate('{method} {upstream} "{userAgent}" {status}', 'plain'))
+  const json = textOf(compileTemplate('{"m":"{method}","u":"{upstream}","a":"{userAgent}","s":{status}}', 'json'))
   fc.assert(
     fc.property(hostile, hostile, hostile, (method, upstream, userAgent) => {
       const summary = summaryOf({ method, upstream, userAgent })

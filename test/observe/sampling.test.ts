@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { formatExchangeId } from '../../lib/exchange/exchange.ts'
+import { formatExchangeId } from '../../lib/exchange/facts.ts'
 import { hashId, Sampling } from '../../lib/observe/sampling.ts'
 import { summaryOf } from '../support/exchange-summary.ts'
 

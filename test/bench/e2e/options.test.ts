@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { partTable, readOptions, UsageError } from '../../../bench/e2e/options.ts'
+import { UsageError } from '../../../bench/command.ts'
+import { partTable, readOptions } from '../../../bench/e2e/options.ts'
 import { peerTable } from '../../../bench/e2e/peers.ts'
 import { workloadTable } from '../../../bench/e2e/workloads.ts'
 

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import type { RateSample } from '../../../bench/e2e/open-loop.ts'
+import type { PeerRun } from '../../../bench/e2e/run.ts'
+import type { Round } from '../../../bench/e2e/summary.ts'
 import { checkTargets, isMet } from '../../../bench/e2e/targets.ts'
 import { makeResult, makeRun, makeWorkload } from './bench-result.ts'
 
@@ -51,23 +54,30 @@ test('the cost of the access log is a difference of rounds, not of medians', () 
   assert.deepEqual(check?.range, { median: 1, min: 1, max: 9 })
 })
 
+/** The same at a fixed rate. */
+function asRates(run: PeerRun<Round>): PeerRun<RateSample> {
+  return { ...run, rounds: run.rounds.map((round) => ({ ...round, wantedPerSecond: 1, maxMicros: 0, lateP99Micros: 0 })) }
+}
+
 test('what is configured is compared with the bare proxy of the same rounds, and one that made errors is not', () => {
   const workload = makeWorkload('configured', [
     makeRun('eproxy', 'subject', [10, 20]),
     makeRun('configured', 'subject', [11, 21]),
     makeRun('configured+log', 'subject', [12, 26]),
   ])
-  const checks = checkTargets(makeResult({ configured: workload }))
+  const atSameRate = [makeRun('eproxy', 'subject', [10]), makeRun('configured', 'subject', [10.5])].map(asRates)
+  const checks = checkTargets(makeResult({ configured: { ...workload, atSameRate } }))
   assert.deepEqual(
-    checks.map(({ measured, note }) => [Number(measured.toFixed(3)), note]),
+    checks.map(({ name, measured, note }) => [name.includes('access log'), Number(measured.toFixed(3)), note]),
     [
-      [1.075, 'to eproxy as it comes'],
-      [1.25, 'with an access log, to eproxy as it comes'],
+      [false, 1.075, 'to eproxy as it comes, as many requests as each can do'],
+      [true, 1.25, 'to eproxy as it comes, as many requests as each can do'],
+      [false, 1.05, 'to eproxy as it comes, at the same rate'],
     ],
   )
-  assert.deepEqual(checks.map(isMet), [true, false])
+  assert.deepEqual(checks.map(isMet), [true, false, true])
   const wrong = makeWorkload('configured', [makeRun('eproxy', 'subject', [10]), makeRun('configured', 'subject', [1], { errors: 1 })])
-  assert.deepEqual(checkTargets(makeResult({ configured: wrong })), [])
+  assert.deepEqual(checkTargets(makeResult({ configured: { ...wrong, atSameRate: wrong.runs.map(asRates) } })), [])
 })
 
 test('a drip is judged by the growth with the head, and beside a bare pipe', () => {

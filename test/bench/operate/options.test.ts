@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { eventTable } from '../../../bench/operate/events.ts'
-import { readOptions, usage, UsageError } from '../../../bench/operate/options.ts'
+import { UsageError } from '../../../bench/command.ts'
+import { readOptions, usage } from '../../../bench/operate/options.ts'
 
 test('without options every event happens, in the order of the table', () => {
   assert.deepEqual(readOptions([]), { requestsPerSecond: 300, settleSeconds: 3, events: eventTable, jsonPath: null, logPath: null })
