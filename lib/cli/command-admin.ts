@@ -36,13 +36,13 @@ export class CommandAdmin {
     if (settings === undefined) return { commit: () => this.#turnOff(), abandon: () => Promise.resolve() }
     const { token } = settings
     if (before !== undefined) {
-      const { address, commit, abandon } = await before.prepare(settings)
+      const change = await before.prepare(settings)
       return {
         commit: () => {
-          commit()
-          if (address !== undefined) this.#announce(address, token)
+          change.commit()
+          if (change.address !== undefined) this.#announce(change.address, token)
         },
-        abandon,
+        abandon: () => change.abandon(),
       }
     }
     const { AdminListener } = await import('../admin/admin-listener.ts')
@@ -72,7 +72,8 @@ export class CommandAdmin {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#listener, ...this.#left].map((listener) => listener?.close()))
+    const listeners = [...this.#left, ...(this.#listener === undefined ? [] : [this.#listener])]
+    await Promise.all(listeners.map((listener) => listener.close()))
   }
 
   #turnOff(): void {

@@ -3,36 +3,36 @@
  * none of them does.
  */
 import type { CommandAdmin } from './command-admin.ts'
+import type { Configured } from './configured.ts'
 import type { Settings } from './flags.ts'
 import type { CommandLogger } from './logger.ts'
 import type { Reconfigured, Service } from './service.ts'
 
 export class SettingsInForce {
   readonly #atStart: Settings
-  #settings: Settings
-  /** As a file would have them, without secrets. */
-  #describe: () => Promise<string>
+  #configured: Configured
   readonly #service: Service
   readonly #logger: CommandLogger
 
-  constructor(settings: Settings, describe: () => Promise<string>, service: Service, logger: CommandLogger) {
-    this.#atStart = settings
-    this.#settings = settings
-    this.#describe = describe
+  constructor(configured: Configured, service: Service, logger: CommandLogger) {
+    this.#atStart = configured.settings
+    this.#configured = configured
     this.#service = service
     this.#logger = logger
   }
 
   get settings(): Settings {
-    return this.#settings
+    return this.#configured.settings
   }
 
+  /** As a file would have them, without secrets. */
   describe(): Promise<string> {
-    return this.#describe()
+    return this.#configured.describe()
   }
 
   /** Rejects with an Error in words for people when they cannot be taken; then all is as before. */
-  async take(next: Settings, describe: () => Promise<string>, admin: CommandAdmin): Promise<Reconfigured> {
+  async take(configured: Configured, admin: CommandAdmin): Promise<Reconfigured> {
+    const next = configured.settings
     const change = await admin.prepare(next.admin)
     let done: Reconfigured
     try {
@@ -43,12 +43,11 @@ export class SettingsInForce {
     }
     change.commit()
     // What an operator has set meanwhile holds until the file says something else than before.
-    if (next.logLevel !== this.#settings.logLevel) {
+    if (next.logLevel !== this.settings.logLevel) {
       this.#logger.setLevel(next.logLevel)
       this.#service.setLogLevel(next.logLevel)
     }
-    this.#settings = next
-    this.#describe = describe
+    this.#configured = configured
     const { addresses, kept } = done
     return { addresses, kept: next.logFormat === this.#atStart.logFormat ? kept : [...kept, 'log.format'] }
   }

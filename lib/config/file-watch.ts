@@ -53,8 +53,7 @@ export class FileWatch implements Disposable {
   /** Watches the folders that now lead to the file. */
   #follow(): void {
     const { folders: wanted, needed } = findFolders(this.#path)
-    for (const [folder, { identity }] of this.#watchers)
-      if (!wanted.has(folder) || identity !== identify(folder)) this.#unwatch(folder)
+    for (const [folder, { identity }] of this.#watchers) if (!wanted.has(folder) || identity !== identify(folder)) this.#unwatch(folder)
     for (const [folder, names] of wanted) {
       const present = this.#watchers.get(folder)
       if (present !== undefined) present.names = names

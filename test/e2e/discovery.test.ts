@@ -183,13 +183,13 @@ test('name servers and times of a reload hold for what is asked from then on', a
   const { port } = await startSiblings(t, 1)
   const service = serviceOf({ app: groupOf([`app.test:${port}`]) }, routeTo('app'))
   const proxy = await ProxyUnderTest.start(t, { service, timeouts, nameServers: [unknowing.address] })
-  assert.equal((await (await proxy.client()).exchange(get())).status, 502)
+  assert.equal((await (await proxy.client()).exchange(get())).status, 503)
   proxy.proxy.reload({ service, timeouts, nameServers: [dns.address], ...socketAccess })
   // A failure is kept for a second.
-  let status = 502
-  for (let tries = 0; status === 502 && tries < 200; tries += 1) {
+  let status = 503
+  for (let tries = 0; status === 503 && tries < 200; tries += 1) {
     status = (await (await proxy.client()).exchange(get())).status
-    if (status === 502) await new Promise((resolve) => setTimeout(resolve, 50))
+    if (status === 503) await new Promise((resolve) => setTimeout(resolve, 50))
   }
   assert.equal(status, 200)
 })
