@@ -11,6 +11,11 @@ import { formatCombinedLine, formatJsonLine, type FormatLine, type LineContext }
 import { compileTemplate } from '../../lib/observe/line-template.ts'
 import { Redaction } from '../../lib/observe/redaction.ts'
 import { Deadline, systemClock, TimerWheel } from '../../lib/core/timers.ts'
+import { forwardRequest } from '../../lib/exchange/forward-request.ts'
+import { readClient, TrustedPeers } from '../../lib/policy/client.ts'
+import { ClientMemo, makeHeadPolicy } from '../../lib/policy/head-policy.ts'
+import { edgeSecurityFields } from '../../lib/policy/security-fields.ts'
+import type { ListenerOptions } from '../../lib/core/service-options.ts'
 import { Router } from '../../lib/route/router.ts'
 import { NetworkSet } from '../../lib/route/networks.ts'
 import { createParser, encodeRequestHead, encodeResponseHead, ParserEngine } from '../../native-free-parser/index.ts'
@@ -51,6 +56,7 @@ export function makeCases(stack: DisposableStackLike): readonly MicroCase[] {
     ...timerCases(stack),
     ...networkCases(),
     ...routeCases(),
+    ...headCases(),
     { name: 'counters: an exchange that has ended', run: countExchange() },
     ...lineCases(),
     ...limitCases(),
@@ -250,6 +256,35 @@ function lineCases(): readonly MicroCase[] {
     { name: 'access log: format a line, JSON, values of a query hidden', run: lineOf(formatJsonLine, summary, redacting) },
     { name: 'access log: format a line, combined', run: lineOf(formatCombinedLine, described, plain) },
     { name: 'access log: format a line, template of 7 names', run: lineOf(format, summary, plain) },
+  ]
+}
+
+/** What the profile edge adds to a head on its way, and the head as it leaves. */
+function headCases(): readonly MicroCase[] {
+  const engine = new ParserEngine({ slots: 1 })
+  createParser('request', { ...noEvents, onHead() {} }, {}, engine).execute(smallRequest)
+  const head = engine.requestHead
+  const listener: ListenerOptions = {
+    address: '127.0.0.1:8080',
+    profile: 'edge',
+    trustedProxies: [],
+    rateLimits: [],
+    connectionsPerClient: 0,
+    requestBodyBytes: 0,
+    requestId: { name: 'X-Request-Id', accept: 'trusted' },
+    serverField: 'remove',
+    securityFields: edgeSecurityFields,
+  }
+  const policy = makeHeadPolicy({ forwarded: 'both', listener, route: undefined, group: 'app', host: 'preserve' })!
+  const trusted = new TrustedPeers(['10.0.0.0/8'])
+  const run = (remoteAddress: string, memo: ClientMemo) => () => {
+    const client = readClient(head, { remote: `${remoteAddress}:53211`, remoteAddress }, 'both', trusted)
+    const changes = policy.changesFor(head, client, policy.requestIdOf(head, client), memo)
+    return forwardRequest(head, 'eproxy-12345678', '', [], -1, changes).length
+  }
+  return [
+    { name: 'head: to the upstream, profile edge', run: run('192.0.2.7', new ClientMemo()) },
+    { name: 'head: the same, behind a trusted proxy', run: run('10.0.0.1', new ClientMemo()) },
   ]
 }
 

@@ -9,31 +9,36 @@ const formats = ['json', 'combined', 'template'] as const satisfies readonly Acc
 export const accessLogFlags: readonly Flag[] = [
   {
     name: 'access-log',
+    value: 'WHERE',
     group: 'Logs',
     doc: 'a line for each exchange to this file, - for standard output, unix:path for a socket; SIGUSR2 reopens it',
     defaultText: 'off',
   },
-  { name: 'access-log-format', group: 'Logs', doc: `how such a line looks: ${formats.join(', ')}`, defaultText: 'json' },
+  { name: 'access-log-format', value: 'FORMAT', group: 'Logs', doc: `how such a line looks: ${formats.join(', ')}`, defaultText: 'json' },
   {
     name: 'access-log-template',
+    value: 'TEXT',
     group: 'Logs',
     doc: 'the line, with names in braces: \'{time} {client} "{method} {target}" {status}\'',
     defaultText: 'none',
   },
   {
     name: 'access-log-escape',
+    value: 'HOW',
     group: 'Logs',
     doc: `how a template's texts are written: ${templateEscapes.join(' or ')}, for the inside of JSON strings`,
     defaultText: 'plain',
   },
   {
     name: 'access-log-sample',
+    value: 'SHARE',
     group: 'Logs',
     doc: 'share of the exchanges that ended well to log, such as 0.1 or 10%; the others are always logged',
     defaultText: '1',
   },
   {
     name: 'access-log-redact-query',
+    value: 'NAME',
     group: 'Logs',
     doc: 'query parameter whose value is not logged, * for all; repeatable',
     defaultText: 'none',

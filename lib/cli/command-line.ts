@@ -1,6 +1,6 @@
 /**
  * What the command and its sub-commands have in common: arguments become the values that were given, as they were typed, and a table of
- * flags becomes a yargs parser with its help and completion. That one is loaded only for these two: it is a third of the time to start.
+ * flags becomes a yargs parser that completes words. That one is loaded only for this: it is a third of the time to start.
  * Values are read by whoever owns the table, because yargs turns nonsense into NaN and accepts it. It starts nothing and prints nothing.
  */
 import type { Argv } from 'yargs'
@@ -12,6 +12,10 @@ export interface Flag {
   readonly name: string
   readonly group: string
   readonly doc: string
+  /** A letter that stands for a switch. */
+  readonly short?: string
+  /** What kind of value it takes, for the help: ADDRESS, FILE, TIME. */
+  readonly value?: string
   readonly defaultText?: string
   /** A switch has no value. */
   readonly isSwitch?: true
@@ -21,7 +25,7 @@ export interface Flag {
 export interface CommandTable {
   /** As it is typed, sub-command and all. */
   readonly name: string
-  /** What follows the name in the first line of the help, and what the command does. */
+  /** What follows the name in the first line of the help; after an empty line, what the command does. */
   readonly usage: string
   readonly flags: readonly Flag[]
   /** Sub-commands, with what they do. */
@@ -49,7 +53,11 @@ const configuration = {
   'short-option-groups': false,
 } as const
 
-export async function buildParser(table: CommandTable, columns: number): Promise<Argv> {
+/** Every command has it. */
+export const helpFlag: Flag = { name: 'help', short: 'h', group: 'Other', doc: 'print this', isSwitch: true }
+
+/** Knows the names, for completing them; reading is not its business. */
+export async function buildParser(table: CommandTable): Promise<Argv> {
   const { default: yargs } = await import('yargs')
   const parser = yargs([])
     .scriptName(table.name)
@@ -59,16 +67,8 @@ export async function buildParser(table: CommandTable, columns: number): Promise
     .version(false)
     .showHelpOnFail(false)
     .parserConfiguration(configuration)
-    .wrap(columns)
-    .usage(`${table.name} ${table.usage}`)
-    .epilogue(`Examples:\n${table.examples.map(([args, doc]) => `  ${table.name} ${args}\n      ${doc}`).join('\n')}`)
-  // For the help and the completion: a sub-command is found before yargs sees the arguments.
   for (const [name, doc] of table.commands) parser.command(name, doc)
-  for (const flag of table.flags) {
-    const given = flag.defaultText === undefined ? {} : { defaultDescription: flag.defaultText }
-    // nargs without a type: the help shows no "[string]".
-    parser.option(flag.name, { group: `${flag.group}:`, describe: flag.doc, nargs: valuesOf(flag), ...given })
-  }
+  for (const flag of table.flags) parser.option(flag.name, { describe: flag.doc, nargs: valuesOf(flag) })
   return parser
 }
 
@@ -79,9 +79,19 @@ function valuesOf(flag: Flag): 0 | 1 {
 
 /** Throws ProxyError ERR_EPROXY_OPTION for what the table does not know. */
 export function readArguments(table: CommandTable, args: readonly string[]): Given {
+  const long = spellOut(table, args)
   // First, because yargs stumbles over names such as --constructor.
-  refuseUnknownFlags(table, args)
-  return split(table, args)
+  refuseUnknownFlags(table, long)
+  return split(table, long)
+}
+
+/** -h is --help. */
+function spellOut({ flags }: CommandTable, args: readonly string[]): string[] {
+  const end = args.indexOf('--')
+  return args.map((arg, index) => {
+    const flag = end === -1 || index < end ? flags.find(({ short }) => short !== undefined && arg === `-${short}`) : undefined
+    return flag === undefined ? arg : `--${flag.name}`
+  })
 }
 
 function refuseUnknownFlags({ name: command, flags }: CommandTable, args: readonly string[]): void {
@@ -103,7 +113,7 @@ function split({ name: command, flags, commands, takesWords }: CommandTable, arg
   if (error !== null) throw explainFailure(error.message)
   const { _: positional, ...given } = argv
   const words = positional.map(String)
-  if (words[0] !== undefined && !takesWords) throw unexpected(words[0], command, commands)
+  if (words[0] !== undefined && !takesWords) throw unexpected(words[0], command, commands, flags)
 
   const values = new Map<string, readonly string[]>()
   for (const [name, value] of Object.entries(given)) {
@@ -124,9 +134,9 @@ function explainFailure(message: string): ProxyError {
   return misuse(superfluous === undefined ? message : `--${superfluous} takes no value`)
 }
 
-function unexpected(word: string, command: string, commands: CommandTable['commands']): ProxyError {
+function unexpected(word: string, command: string, commands: CommandTable['commands'], flags: readonly Flag[]): ProxyError {
   const names = commands.map(([name]) => name)
-  const near = suggest(word, names)
+  const near = flags.some(({ name }) => name === word) ? `--${word}` : suggest(word, names)
   if (names.includes(word)) return misuse(`${quoteArgument(word)} is a command: it comes first, and its flags after it`)
   return misuse(`unexpected argument ${quoteArgument(word)}${near === undefined ? `; see ${command} --help` : `; did you mean ${near}?`}`)
 }

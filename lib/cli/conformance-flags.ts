@@ -1,7 +1,8 @@
 /** The arguments of `eproxy-raw conformance`: who is judged, by which cases, and where the report goes. */
 import type { Endpoint } from '../conformance/client.ts'
 import { parseDuration } from '../core/units.ts'
-import { buildParser, inWordsOf, misuse, quoteArgument, readArguments, type CommandTable } from './command-line.ts'
+import { buildParser, helpFlag, inWordsOf, misuse, quoteArgument, readArguments, type CommandTable } from './command-line.ts'
+import { renderHelp } from './help-text.ts'
 
 export interface ConformanceSettings {
   readonly subject:
@@ -37,18 +38,34 @@ const table: CommandTable = {
     'Exit code: 0 all passed, 1 some failed or could not be judged, 2 wrong arguments.',
   ].join('\n'),
   flags: [
-    { name: 'target', group: 'Subject', doc: 'judge the proxy at host:port, which forwards everything to the port of --origin-port' },
-    { name: 'origin-port', group: 'Subject', doc: 'where the origin of the suite listens for that proxy' },
-    { name: 'origin-host', group: 'Subject', doc: 'address of this machine to listen on for that proxy', defaultText: '127.0.0.1' },
-    { name: 'server', group: 'Subject', doc: 'judge the origin server at host:port, by the cases that say something about one' },
-    { name: 'only', group: 'Cases', doc: 'the same as PATTERN; repeatable', isRepeatable: true },
+    {
+      name: 'target',
+      value: 'HOST:PORT',
+      group: 'Subject',
+      doc: 'judge the proxy at host:port, which forwards everything to the port of --origin-port',
+    },
+    { name: 'origin-port', value: 'PORT', group: 'Subject', doc: 'where the origin of the suite listens for that proxy' },
+    {
+      name: 'origin-host',
+      value: 'HOST',
+      group: 'Subject',
+      doc: 'address of this machine to listen on for that proxy',
+      defaultText: '127.0.0.1',
+    },
+    {
+      name: 'server',
+      value: 'HOST:PORT',
+      group: 'Subject',
+      doc: 'judge the origin server at host:port, by the cases that say something about one',
+    },
+    { name: 'only', value: 'PATTERN', group: 'Cases', doc: 'the same as PATTERN; repeatable', isRepeatable: true },
     { name: 'list', group: 'Cases', doc: 'list the cases and end', isSwitch: true },
-    { name: 'concurrency', group: 'Cases', doc: 'cases side by side', defaultText: '8' },
-    { name: 'timeout', group: 'Cases', doc: 'patience for one exchange', defaultText: '1200ms' },
+    { name: 'concurrency', value: 'N', group: 'Cases', doc: 'cases side by side', defaultText: '8' },
+    { name: 'timeout', value: 'TIME', group: 'Cases', doc: 'patience for one exchange', defaultText: '1200ms' },
     { name: 'all', group: 'Report', doc: 'describe the cases that passed, too', isSwitch: true },
-    { name: 'json', group: 'Report', doc: 'write everything that was seen to this file, - for standard output' },
-    { name: 'junit', group: 'Report', doc: 'write JUnit XML to this file, - for standard output' },
-    { name: 'help', group: 'Other', doc: 'print this', isSwitch: true },
+    { name: 'json', value: 'FILE', group: 'Report', doc: 'write everything that was seen to this file, - for standard output' },
+    { name: 'junit', value: 'FILE', group: 'Report', doc: 'write JUnit XML to this file, - for standard output' },
+    helpFlag,
   ],
   commands: [],
   takesWords: true,
@@ -63,7 +80,7 @@ const table: CommandTable = {
 /** Throws ProxyError ERR_EPROXY_OPTION. */
 export async function readConformanceCommand(args: readonly string[], columns: number): Promise<ConformanceCommand> {
   const { values, words } = readArguments(table, args)
-  if (values.has('help')) return { kind: 'print', text: `${await (await buildParser(table, columns)).getHelp()}\n` }
+  if (values.has('help')) return { kind: 'print', text: renderHelp(table, columns) }
   const patterns = [...words, ...(values.get('only') ?? [])]
   if (patterns.includes('')) throw misuse('a pattern is empty')
   if (values.has('list')) return { kind: 'list-cases', patterns }
@@ -86,7 +103,7 @@ export async function readConformanceCommand(args: readonly string[], columns: n
 
 /** The words so far begin with the name of the command; the last one is to be completed. */
 export async function completeConformance(words: readonly string[]): Promise<string> {
-  const completions = await (await buildParser(table, 100)).getCompletion([...words])
+  const completions = await (await buildParser(table)).getCompletion([...words])
   if (words.at(-1)?.startsWith('-') === true) return `${completions.join('\n')}\n`
   // The cases are read only when somebody asks for them.
   const { loadCases } = await import('../conformance/case-format.ts')

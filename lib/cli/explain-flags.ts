@@ -1,7 +1,8 @@
 /** The arguments of `eproxy-raw explain`: which rules are asked about. */
 import { ruleTable, type RuleId } from '../../native-free-parser/index.ts'
-import { buildParser, misuse, quoteArgument, readArguments, type CommandTable } from './command-line.ts'
 import { suggest } from '../core/suggest.ts'
+import { buildParser, helpFlag, misuse, quoteArgument, readArguments, type CommandTable } from './command-line.ts'
+import { renderHelp } from './help-text.ts'
 
 export type ExplainCommand =
   | {
@@ -21,7 +22,7 @@ const table: CommandTable = {
     'Says what a rule refuses, why, and where it is written, and shows a message that breaks it and one that does not quite.',
     'Without RULE all are listed. A refusal names its rule in the body, in Proxy-Status and in the access log.',
   ].join('\n'),
-  flags: [{ name: 'help', group: 'Other', doc: 'print this', isSwitch: true }],
+  flags: [helpFlag],
   commands: [],
   takesWords: true,
   examples: [
@@ -33,13 +34,13 @@ const table: CommandTable = {
 /** Throws ProxyError ERR_EPROXY_OPTION. */
 export async function readExplainCommand(args: readonly string[], columns: number): Promise<ExplainCommand> {
   const { values, words } = readArguments(table, args)
-  if (values.has('help')) return { kind: 'print', text: `${await (await buildParser(table, columns)).getHelp()}\n` }
+  if (values.has('help')) return { kind: 'print', text: renderHelp(table, columns) }
   return { kind: 'explain', rules: words.map(readRule) }
 }
 
 /** The words so far begin with the name of the command; the last one is to be completed. */
 export async function completeExplain(words: readonly string[]): Promise<string> {
-  const completions = words.at(-1)?.startsWith('-') === true ? await (await buildParser(table, 100)).getCompletion([...words]) : ruleIds
+  const completions = words.at(-1)?.startsWith('-') === true ? await (await buildParser(table)).getCompletion([...words]) : ruleIds
   return `${completions.join('\n')}\n`
 }
 
@@ -47,7 +48,9 @@ function readRule(word: string): RuleId {
   const wanted = word.toUpperCase()
   const found = ruleIds.find((id) => id === wanted || id === `H1-${wanted}`)
   if (found !== undefined) return found
-  const near = suggest(wanted, ruleIds) ?? suggest(`H1-${wanted}`, ruleIds)
+  const longer = ruleIds.filter((id) => wanted !== '' && (id.startsWith(wanted) || id.startsWith(`H1-${wanted}`)))
+  if (longer.length > 0 && longer.length <= 10) throw misuse(`there is no rule ${quoteArgument(word)}; there are ${longer.join(', ')}`)
+  const near = longer.length > 0 ? undefined : (suggest(wanted, ruleIds) ?? suggest(`H1-${wanted}`, ruleIds))
   throw misuse(
     `there is no rule ${quoteArgument(word)}${near === undefined ? '; eproxy-raw explain lists all' : `; did you mean ${near}?`}`,
   )

@@ -18,7 +18,7 @@ export function explainSystemError(error: unknown, address = ''): string {
     case 'EPERM':
       // libuv reports ENOENT as EACCES when it binds a socket file.
       if (isUnix && !existsSync(dirname(address.slice('unix:'.length)))) return 'the folder does not exist'
-      return isPrivilegedPort(address) ? 'permission denied; ports below 1024 need a privilege' : 'permission denied'
+      return isPrivilegedPort(address) ? 'permission denied; ports below 1024 need a privilege, CAP_NET_BIND_SERVICE' : 'permission denied'
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
     case 'EAI_NODATA':

@@ -7,7 +7,6 @@ import { desyncTable } from '../core/desync.ts'
 import { errorTable, ProxyError } from '../core/errors.ts'
 import { desyncLimitTable, limitTable, poolTable, supervisionTable, timeoutTable, type NumberRow } from '../core/options.ts'
 import { formatQuantity, parseQuantity } from '../core/units.ts'
-import { placeholderTable } from '../observe/line-template.ts'
 
 /** A flag with a number, from one row. */
 export interface NumberFlag {
@@ -45,18 +44,7 @@ export function readNumber({ row }: NumberFlag, text: string, shown: string): nu
   return value
 }
 
-export const tableNames = [
-  'timers',
-  'limits',
-  'pool',
-  'desync',
-  'signs',
-  'workers',
-  'access-log',
-  'errors',
-  'rules',
-  'loose-rules',
-] as const
+export const tableNames = ['timers', 'limits', 'pool', 'desync', 'signs', 'workers', 'errors', 'rules', 'loose-rules'] as const
 export type TableName = (typeof tableNames)[number]
 
 /** A Markdown table without a newline at its end. */
@@ -77,11 +65,6 @@ export function renderTable(name: TableName): string {
       )
     case 'workers':
       return renderFlags('supervision')
-    case 'access-log':
-      return renderRows(
-        ['Name', 'What'],
-        Object.entries(placeholderTable).map(([placeholder, { doc }]) => [`\`{${placeholder}}\``, doc]),
-      )
     case 'errors':
       return renderRows(
         ['Code', 'Status', 'Side', 'Termination', 'Meaning'],

@@ -1,6 +1,7 @@
 /** The arguments of `eproxy-raw routes`: which configuration, and which request is asked about. */
 import { variableOf, type Environment } from './environment-flags.ts'
-import { buildParser, misuse, quoteArgument, readArguments, type CommandTable } from './command-line.ts'
+import { buildParser, helpFlag, misuse, quoteArgument, readArguments, type CommandTable } from './command-line.ts'
+import { renderHelp } from './help-text.ts'
 
 export type RoutesCommand =
   | {
@@ -21,11 +22,16 @@ const table: CommandTable = {
     'Nothing is started, and nothing is sent.',
   ].join('\n'),
   flags: [
-    { name: 'config', group: 'Configuration', doc: 'the file, in YAML or JSON' },
-    { name: 'explain', group: 'Request', doc: "method and URL, such as 'POST http://example.com/a'; without a method it is GET" },
-    { name: 'H', group: 'Request', doc: "a field, such as 'Accept: text/html'; repeatable", isRepeatable: true },
+    { name: 'config', value: 'FILE', group: 'Configuration', doc: 'the file, in YAML or JSON' },
+    {
+      name: 'explain',
+      value: 'REQUEST',
+      group: 'Request',
+      doc: "method and URL, such as 'POST http://example.com/a'; without a method it is GET",
+    },
+    { name: 'H', value: 'FIELD', group: 'Request', doc: "a field, such as 'Accept: text/html'; repeatable", isRepeatable: true },
     { name: 'json', group: 'Output', doc: 'for programs', isSwitch: true },
-    { name: 'help', group: 'Other', doc: 'print this', isSwitch: true },
+    helpFlag,
   ],
   commands: [],
   takesWords: false,
@@ -38,7 +44,7 @@ const table: CommandTable = {
 /** Throws ProxyError ERR_EPROXY_OPTION. */
 export async function readRoutesCommand(args: readonly string[], columns: number, environment: Environment = {}): Promise<RoutesCommand> {
   const { values } = readArguments(table, args)
-  if (values.has('help')) return { kind: 'print', text: `${await (await buildParser(table, columns)).getHelp()}\n` }
+  if (values.has('help')) return { kind: 'print', text: renderHelp(table, columns) }
   const path = values.get('config')?.[0] ?? environment[variableOf('config')] ?? ''
   if (path === '') throw misuse('--config is missing: routes stand in a file')
   const asked = values.get('explain')?.[0]
@@ -49,7 +55,7 @@ export async function readRoutesCommand(args: readonly string[], columns: number
 
 /** The words so far begin with the name of the command; the last one is to be completed. */
 export async function completeRoutes(words: readonly string[]): Promise<string> {
-  return `${(await (await buildParser(table, 100)).getCompletion([...words])).join('\n')}\n`
+  return `${(await (await buildParser(table)).getCompletion([...words])).join('\n')}\n`
 }
 
 /** The path stays as it was typed: what becomes of it is the question. */

@@ -1,7 +1,8 @@
 /** The arguments of `eproxy-raw top`: which proxy is looked at. */
 import { usualAdminAddress } from '../admin/admin-address.ts'
 import { parseUpstreamAddress, type Address } from '../core/options.ts'
-import { buildParser, inWordsOf, misuse, readArguments, type CommandTable } from './command-line.ts'
+import { buildParser, helpFlag, inWordsOf, misuse, readArguments, type CommandTable } from './command-line.ts'
+import { renderHelp } from './help-text.ts'
 
 export interface TopSettings {
   /** As it was given. */
@@ -22,9 +23,15 @@ const table: CommandTable = {
     'Keys: w shows the next worker or the sum of all, q ends. Where standard output is no terminal it prints once.',
   ].join('\n'),
   flags: [
-    { name: 'admin', group: 'Proxy', doc: 'address of its admin listener: host:port or unix:path', defaultText: usualAdminAddress },
+    {
+      name: 'admin',
+      value: 'ADDRESS',
+      group: 'Proxy',
+      doc: 'address of its admin listener: host:port or unix:path',
+      defaultText: usualAdminAddress,
+    },
     { name: 'once', group: 'Output', doc: 'print the present figures and end', isSwitch: true },
-    { name: 'help', group: 'Other', doc: 'print this', isSwitch: true },
+    helpFlag,
   ],
   commands: [],
   takesWords: false,
@@ -37,7 +44,7 @@ const table: CommandTable = {
 /** Throws ProxyError ERR_EPROXY_OPTION. */
 export async function readTopCommand(args: readonly string[], columns: number): Promise<TopCommand> {
   const { values } = readArguments(table, args)
-  if (values.has('help')) return { kind: 'print', text: `${await (await buildParser(table, columns)).getHelp()}\n` }
+  if (values.has('help')) return { kind: 'print', text: renderHelp(table, columns) }
   const address = values.get('admin')?.[0] ?? usualAdminAddress
   if (address === '') throw misuse('--admin needs an address')
   return {
@@ -48,5 +55,5 @@ export async function readTopCommand(args: readonly string[], columns: number): 
 
 /** The words so far begin with the name of the command; the last one is to be completed. */
 export async function completeTop(words: readonly string[]): Promise<string> {
-  return `${(await (await buildParser(table, 100)).getCompletion([...words])).join('\n')}\n`
+  return `${(await (await buildParser(table)).getCompletion([...words])).join('\n')}\n`
 }

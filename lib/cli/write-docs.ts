@@ -7,10 +7,17 @@ import { pathToFileURL } from 'node:url'
 import { endpointTable } from '../admin/endpoints.ts'
 import { metricTable } from '../admin/metric-table.ts'
 import { listKeys, type KeyRow } from '../config/keys.ts'
-import { renderRows, renderTable, tableNames as optionTableNames, type TableName } from './option-tables.ts'
+import type { ExchangeSummary } from '../observe/exchange-summary.ts'
+import { LineBytes } from '../observe/line-bytes.ts'
+import { formatJsonLine, type FormatLine } from '../observe/line-format.ts'
+import { compileTemplate, placeholderTable } from '../observe/line-template.ts'
+import { Redaction } from '../observe/redaction.ts'
+import { proxyFlags } from './flags.ts'
+import { showFlag } from './help-text.ts'
+import { numberFlags, renderRows, renderTable, tableNames as optionTableNames, type TableName } from './option-tables.ts'
 
 /** What the command itself does without: the table of the configuration file is made from its schema, those of the admin listener from what it answers. */
-const tableNames = [...optionTableNames, 'file', 'file-sections', 'metrics', 'endpoints'] as const
+const tableNames = [...optionTableNames, 'flags', 'file', 'file-sections', 'access-log', 'metrics', 'endpoints'] as const
 
 /** The document with every table as the code has it. Throws an Error for an unknown or unfinished region. */
 export function rewriteTables(document: string): string {
@@ -29,6 +36,8 @@ export function rewriteTables(document: string): string {
 }
 
 function render(name: string): string {
+  if (name === 'flags') return renderFlags()
+  if (name === 'access-log') return renderAccessLog()
   if (name === 'file') return renderFile(listKeys())
   if (name === 'file-sections') return renderFile(listKeys().filter(({ key }) => !key.includes('.')))
   if (name === 'metrics') return renderMetrics()
@@ -39,6 +48,65 @@ function render(name: string): string {
 
 function isOptionTable(name: string): name is TableName {
   return (optionTableNames as readonly string[]).includes(name)
+}
+
+/** Those with numbers have tables of their own. */
+function renderFlags(): string {
+  const isNumber = (name: string): boolean => numberFlags.some((flag) => flag.name === name)
+  return renderRows(
+    ['Flag', 'Default', 'What'],
+    proxyFlags
+      .filter(({ name }) => !isNumber(name))
+      .map((flag) => [`\`${showFlag(flag)}\``, flag.defaultText === undefined ? '' : `\`${flag.defaultText}\``, flag.doc]),
+  )
+}
+
+/** What it is in a template and, found by its value, in a line of JSON. */
+function renderAccessLog(): string {
+  const line = new LineBytes()
+  const lineOf = (format: FormatLine): string => {
+    line.clear()
+    format(line, summary, { worker: 97, redaction: new Redaction() })
+    return line.toString().trimEnd()
+  }
+  const members = Object.entries(JSON.parse(lineOf(formatJsonLine)) as Record<string, unknown>)
+  return renderRows(
+    ['Template', 'JSON', 'What'],
+    Object.entries(placeholderTable).map(([name, { doc }]) => {
+      const text = lineOf(compileTemplate(`{${name}}`, 'plain'))
+      const member = members.find(([key]) => key === name) ?? members.find(([, value]) => String(value) === text)
+      return [`\`{${name}}\``, member === undefined ? '' : `\`${member[0]}\``, doc]
+    }),
+  )
+}
+
+/** An exchange in which no two members have the same value, but for the two that are true or false. */
+const summary: ExchangeSummary = {
+  id: 'id',
+  startedAt: 11,
+  client: '192.0.2.7:53211',
+  method: 'GET',
+  target: '/target',
+  version: '1.1',
+  status: 200,
+  bytesIn: 12,
+  bytesOut: 13,
+  upstream: '192.0.2.8:3000',
+  upstreamConnection: 14,
+  reused: true,
+  retries: 15,
+  headMs: 16,
+  upstreamMs: 17,
+  responseMs: 18,
+  totalMs: 19,
+  termination: 'PR',
+  error: 'ERR_EPROXY_REQUEST_REFUSED',
+  rule: 'H1-NUL',
+  tunnel: true,
+  route: 'route',
+  listener: 'listener',
+  referer: 'referer',
+  userAgent: 'userAgent',
 }
 
 function renderFile(rows: readonly KeyRow[]): string {
@@ -67,7 +135,7 @@ function renderEndpoints(): string {
   )
 }
 
-const documents = ['README.md', 'lib/admin/README.md', 'lib/config/README.md'] as const
+const documents = ['README.md', 'lib/admin/README.md', 'lib/config/README.md', 'lib/upstream/README.md'] as const
 
 function main(args: readonly string[]): number {
   const isCheck = args[0] === '--check'

@@ -326,6 +326,11 @@ export function parseListenAddress(text: string): Address {
 }
 
 function parseAddress(text: string, defaultPort: number | undefined): Address {
+  // A host of digits alone would be an address of four octets, and not the one that is meant.
+  if (/^[0-9]+$/.test(text)) {
+    const meant = defaultPort === undefined ? `:${text}` : `127.0.0.1:${text}`
+    throw optionError(`${JSON.stringify(text)} is not an address; did you mean ${meant}?`)
+  }
   if (text.startsWith('unix:')) {
     const path = text.slice(5)
     if (path === '') throw optionError(`${text}: the path of the socket is missing`)

@@ -10,7 +10,8 @@ export function suggest(typed: string, names: readonly string[]): string | undef
   for (const name of names) {
     if (Math.abs(name.length - typed.length) >= least) continue
     const distance = editDistance(typed, name)
-    if (distance < least) {
+    // What has less than half in common was not meant.
+    if (distance < least && distance <= Math.max(name.length, typed.length) / 2) {
       least = distance
       nearest = name
     }

@@ -16,8 +16,8 @@ describe('what is printed', () => {
     const { code, stdout, stderr } = await runToEnd(['--help'])
     assert.equal(code, 0)
     assert.equal(stderr, '')
-    assert.match(stdout, /^eproxy-raw \[flags\]\n/)
-    assert.match(stdout, /--timeout-request-head .*\[default: 10s\]/)
+    assert.match(stdout, /^Usage: eproxy-raw \[flags\]\n/)
+    assert.match(stdout, /--timeout-request-head .*\n?.*\[default: 10s\]/)
   })
 
   test('the version names eproxy-raw, node and llhttp', async () => {

@@ -72,11 +72,11 @@ test('each command has a help of its own, and the main one names both', async ()
     assert.ok(command.kind === 'print', JSON.stringify(command))
     return command.text
   }
-  assert.match(await textOf('conformance', '--help'), /^eproxy-raw conformance \[flags\] \[PATTERN\.\.\.\]\n[^]*--origin-port/)
+  assert.match(await textOf('conformance', '--help'), /^Usage: eproxy-raw conformance \[flags\] \[PATTERN\.\.\.\]\n[^]*--origin-port/)
   assert.doesNotMatch(await textOf('conformance', '--help'), /--listen/)
-  assert.match(await textOf('explain', '--help'), /^eproxy-raw explain \[RULE\.\.\.\]\n/)
+  assert.match(await textOf('explain', '--help'), /^Usage: eproxy-raw explain \[RULE\.\.\.\]\n/)
   const help = await textOf('--help')
-  for (const name of ['conformance', 'explain', 'completion']) assert.match(help, new RegExp(`^ +eproxy-raw ${name} +\\S`, 'm'))
+  for (const name of ['conformance', 'explain', 'completion']) assert.match(help, new RegExp(`^ +${name} +\\S`, 'm'))
 })
 
 test('the shell completes commands, their flags, groups and rules', async () => {

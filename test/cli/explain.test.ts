@@ -42,4 +42,12 @@ test('rules are found in any case and without their prefix, and a misspelt one i
   assert.deepEqual(await rulesOf('h1-nul', 'Host-Empty'), ['H1-NUL', 'H1-HOST-EMPTY'])
   const command = await readCommandLine(['explain', 'h1-host-emtpy'])
   assert.deepEqual(command, { kind: 'misuse', message: 'there is no rule h1-host-emtpy; did you mean H1-HOST-EMPTY?' })
+  assert.deepEqual(await readCommandLine(['explain', 'te']), {
+    kind: 'misuse',
+    message: 'there is no rule te; there are H1-TE-HTTP10, H1-TE-REPEATED, H1-TE-INVALID, H1-TE-CODING, H1-TE-UNALLOWED',
+  })
+  assert.deepEqual(await readCommandLine(['explain', 'H1']), {
+    kind: 'misuse',
+    message: 'there is no rule H1; eproxy-raw explain lists all',
+  })
 })

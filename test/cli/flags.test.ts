@@ -98,6 +98,10 @@ test('says in one line what is wrong with a command line', async () => {
     [['--no-listen'], /^unknown flag --no-listen/],
     [['-q'], /^unknown flag -q/],
     [['extra'], /^unexpected argument extra/],
+    [['conformence'], /^unexpected argument conformence; did you mean conformance\?$/],
+    [['foo'], /^unexpected argument foo; see eproxy-raw --help$/],
+    [['version'], /^unexpected argument version; did you mean --version\?$/],
+    [['--', '-h'], /^unexpected argument -h/],
     [['--', 'extra'], /^unexpected argument extra/],
     [['--listen'], /^--listen needs a value$/],
     [['--listen', '--check'], /^--listen needs a value$/],
@@ -121,6 +125,9 @@ test('says in one line what is wrong with a command line', async () => {
     [['--pool-attempts', '0'], /^--pool-attempts must be from 1 to 16, not 0$/],
     [['--listen', 'nonsense'], /^--listen: "nonsense" is not an address/],
     [['--listen', ':65536'], /^--listen: /],
+    [['--listen', '8080'], /^--listen: "8080" is not an address; did you mean :8080\?$/],
+    [['--upstream', '3000'], /^--upstream: "3000" is not an address; did you mean 127\.0\.0\.1:3000\?$/],
+    [['--admin', '0.0.0.0:9901'], /^--admin 0\.0\.0\.0:9901 can be reached from other machines; .* --admin-public/],
     [['--upstream', 'https://a'], /^--upstream: .*TLS/],
     [['--upstream', 'http://a/path'], /^--upstream: .*no path/],
     [['--forwarded', 'yes'], /^--forwarded must be one of off, x-forwarded, forwarded, both, not yes$/],
@@ -143,14 +150,32 @@ test('says in one line what is wrong with a command line', async () => {
 test('knows check, version, help and completion', async () => {
   assert.equal((await readCommandLine(['--check'])).kind, 'check')
   assert.equal((await readCommandLine(['--version'])).kind, 'version')
+  assert.equal((await readCommandLine(['-V'])).kind, 'version')
   assert.match(await printedBy(['completion']), /complete|compdef/)
+  const { SHELL } = process.env
+  assert.match(await printedBy(['completion', 'bash']), /^complete .* eproxy-raw$/m)
+  assert.match(await printedBy(['completion', 'zsh']), /^#compdef eproxy-raw$/m)
+  assert.equal(process.env.SHELL, SHELL)
+  assert.equal(await misuseOf(['completion', 'fish']), 'the shell must be one of bash, zsh, not fish')
   assert.match(await printedBy(['--get-yargs-completions', 'eproxy-raw', '--timeout-d']), /^--timeout-drain(?::.*)?$/m)
 })
 
 test('help shows every flag, in groups, with its default in units that people use', async () => {
   const help = await printedBy(['--help'])
   let at = 0
-  for (const group of ['Listener', 'Upstream', 'Timers', 'Limits', 'Forwarding', 'Logs', 'Examples']) {
+  for (const group of [
+    'Configuration',
+    'Listener',
+    'Upstream',
+    'Forwarding',
+    'Logs',
+    'Admin',
+    'Workers',
+    'Timers',
+    'Limits',
+    'Other',
+    'Examples',
+  ]) {
     const found = help.indexOf(`\n${group}:\n`)
     assert.ok(found > at, group)
     at = found
@@ -159,7 +184,30 @@ test('help shows every flag, in groups, with its default in units that people us
   assert.match(help, /--timeout-keep-alive .*\n?.*\[default: 75s\]/)
   assert.match(help, /--limit-request-head-bytes .*\[default: 32k\]/)
   assert.match(help, /--limit-min-rate .*\[default: 240\/s\]/)
-  assert.doesNotMatch(help, /\[(string|boolean|number)\]/)
+  assert.match(help, /^ {2}--listen ADDRESS /m)
+  assert.match(help, /^ {2}--check {2}/m)
+  assert.match(help, /^Exit code: 0 /m)
+})
+
+test('help fits the terminal, however narrow, and loses no word', async () => {
+  const words = (text: string): string[] => text.split(/\s+/).sort()
+  const wide = await printedBy(['--help'], 140)
+  for (const columns of [60, 80, 100, 120]) {
+    const help = await printedBy(['--help'], columns)
+    const tooLong = help.split('\n').filter((line) => line.length > columns)
+    // Examples and names are not broken: they are to be copied.
+    for (const line of tooLong) assert.match(line, /^ {2}eproxy-raw --|^ {2}--/, `${columns}: ${line}`)
+    assert.deepEqual(words(help), words(wide), String(columns))
+  }
+})
+
+test('the help of every command is asked for by -h, --help, and help in front', async () => {
+  for (const command of [[], ['conformance'], ['explain'], ['routes'], ['top'], ['completion']]) {
+    const help = await printedBy([...command, '--help'])
+    assert.match(help, new RegExp(`^Usage: ${['eproxy-raw', ...command].join(' ')} `))
+    assert.equal(await printedBy([...command, '-h']), help)
+    assert.equal(await printedBy(['help', ...command]), help)
+  }
 })
 
 test('answers any arguments with settings or one message, and never with a number that is not one', async () => {
@@ -205,8 +253,8 @@ async function misuseOf(args: readonly string[]): Promise<string> {
   return command.message
 }
 
-async function printedBy(args: readonly string[]): Promise<string> {
-  const command = await readCommandLine(args, 120)
+async function printedBy(args: readonly string[], columns = 120): Promise<string> {
+  const command = await readCommandLine(args, columns)
   assert.ok(command.kind === 'print', JSON.stringify(command))
   return command.text
 }

@@ -17,7 +17,7 @@ test('rewrites each region and nothing else', () => {
 test('refuses a table that does not exist and a region without an end', () => {
   assert.throws(
     () => rewriteTables('<!-- table:none -->\n<!-- /table -->\n'),
-    /not a table; there are timers, limits, pool, desync, signs, workers, access-log, errors/,
+    /not a table; there are timers, limits, pool, desync, signs, workers, errors/,
   )
   assert.throws(() => rewriteTables('<!-- table:pool -->\n| a |\n'), /1 regions begin .* and 0 end/)
   assert.throws(() => rewriteTables('<!-- table:pool -->\ntext\n<!-- table:errors -->\n<!-- /table -->\n'), /2 regions begin .* and 1 end/)

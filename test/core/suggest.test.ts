@@ -34,5 +34,7 @@ test('suggests the nearest name, or none when all are far', () => {
   assert.equal(suggest('upstreams', names), 'upstream')
   assert.equal(suggest('connect', names), 'timeout-connect')
   assert.equal(suggest('port', names), undefined)
+  assert.equal(suggest('foo', ['top']), undefined)
+  assert.equal(suggest('tpo', ['top']), 'top')
   assert.equal(suggest('x'.repeat(100_000), names), undefined)
 })
