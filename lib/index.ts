@@ -3,7 +3,13 @@ export { createProxy, type Proxy } from './proxy.ts'
 export type { ProxyEvents } from './proxy/events.ts'
 export type { CloseOptions, CreateProxyOptions, ListenOptions } from './proxy/options.ts'
 export type { ProxyStats } from './proxy/stats.ts'
-export { createProxyGroup, type ProxyGroup, type ProxyGroupEvents, type ProxyGroupOptions } from './workers/proxy-group.ts'
+export {
+  createProxyGroup,
+  type ProxyGroup,
+  type ProxyGroupChange,
+  type ProxyGroupEvents,
+  type ProxyGroupOptions,
+} from './workers/proxy-group.ts'
 export { GroupMember, type MemberHooks } from './workers/group-member.ts'
 export type { GroupStats, WorkerStats } from './workers/group-stats.ts'
 export { errorTable, ProxyError, type ApiErrorCode, type ErrorCode, type ErrorRow, type ExchangeErrorCode } from './core/errors.ts'

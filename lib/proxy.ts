@@ -33,7 +33,7 @@ import { Reporter } from './proxy/reporter.ts'
 import type { ProxyStats } from './proxy/stats.ts'
 import { silentHandler, turnAway } from './proxy/turn-away.ts'
 import { UpstreamGroups, type GroupEnvironment } from './proxy/upstream-groups.ts'
-import { Resolver } from './upstream/resolver.ts'
+import { Resolver, type ResolverOptions } from './upstream/resolver.ts'
 import type { AdminState } from './upstream/server.ts'
 
 type ListenerEnvironment = DownstreamEnvironment & {
@@ -54,7 +54,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   readonly #engine: ParserEngine
   readonly #resolver: Resolver
   readonly #bulk = new BulkBuffers()
-  readonly #read: ReadOptions
+  readonly #read: ReadOptions & { turnBytes: number }
   readonly #slots: number
   readonly #listeners: Listener[] = []
   readonly #connections = new Set<DownstreamConnection>()
@@ -84,7 +84,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     super()
     this.#config = resolveOptions(options, `eproxy-${randomBytes(4).toString('hex')}`)
     checkPolicies(this.#config)
-    const { limits, timeouts } = this.#config
+    const { limits } = this.#config
     this.#reporter = new Reporter({
       logger,
       emitter: this,
@@ -100,13 +100,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
     this.#engine = new ParserEngine({ slots: this.#slots })
     this.#requestBatch = new WriteBatch(this.#bulk)
     this.#responseBatch = new WriteBatch(this.#bulk)
-    this.#resolver = new Resolver({
-      timeoutMs: timeouts.dns,
-      ttlMinMs: timeouts.dnsTtlMin,
-      ttlMaxMs: timeouts.dnsTtlMax,
-      staleMs: timeouts.dnsStale,
-      ...(this.#config.nameServers.length > 0 && { servers: this.#config.nameServers }),
-    })
+    this.#resolver = new Resolver(resolverOptions(this.#config))
     this.#groups = new UpstreamGroups(this.#resolver, this.#reporter, (config) => this.#makeUpstreamEnvironment(config))
     this.#date = new HttpDate(systemClock)
     this.#limiter = new RateLimiter(systemClock, {
@@ -133,6 +127,7 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
   get stats(): ProxyStats {
     const cpu = process.cpuUsage()
     return Object.freeze({
+      isListening: this.#listeners.length > 0,
       connections: this.#connections.size,
       connectionsTotal: this.#reporter.connectionsTotal,
       exchangesTotal: this.#reporter.exchangesTotal,
@@ -235,7 +230,9 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       )
     const groups = planGroups(config, config.upstreams)
     checkPolicies(config)
+    this.#resolver.configure(resolverOptions(config))
     this.#config = config
+    this.#read.turnBytes = config.limits.turnBytes
     if (this.#isStarted && this.#origin === undefined) this.#groups.update(groups)
     if (this.#isStarted && config.service !== undefined) this.#limiter.configure(config.service)
     for (const environment of this.#environments) environment.policy = this.#makePolicy(environment.address)
@@ -454,5 +451,15 @@ export class Proxy extends EventEmitter<ProxyEvents> implements AsyncDisposable 
       this.#reporter.onFault(error)
       if (handler instanceof DownstreamConnection) handler.socket.destroy()
     }
+  }
+}
+
+function resolverOptions({ timeouts, nameServers }: ProxyConfig): ResolverOptions {
+  return {
+    timeoutMs: timeouts.dns,
+    ttlMinMs: timeouts.dnsTtlMin,
+    ttlMaxMs: timeouts.dnsTtlMax,
+    staleMs: timeouts.dnsStale,
+    ...(nameServers.length > 0 && { servers: nameServers }),
   }
 }

@@ -1,23 +1,22 @@
 /**
  * The admin listener: a small HTTP server of its own, beside the proxy and never in its way. It answers from figures that are asked for, once a second
- * while somebody watches, and hands changes to who can make them. It uses node:http on purpose: what shows how the proxy is doing
- * must not depend on the code that it shows. It owns its server, its readers and its timer.
+ * while somebody watches, and hands changes to who can make them. It owns its server, which may become another one while it runs, its readers and
+ * its timer.
  */
-import { once } from 'node:events'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { hostname } from 'node:os'
-import type { AddressInfo, Socket } from 'node:net'
-import { ProxyError } from '../core/errors.ts'
-import { formatAddress, type Address } from '../core/options.ts'
+import { isDeepStrictEqual } from 'node:util'
+import type { ProxyError } from '../core/errors.ts'
+import type { Address } from '../core/options.ts'
 import type { AdminOptions } from '../core/service-options.ts'
 import { systemClock } from '../core/timers.ts'
 import type { AdminState, GroupStats, Logger } from '../index.ts'
-import { removeStaleSocket } from '../net/stale-socket.ts'
 import type { LiveEvent, LiveEventKind } from '../observe/live-event.ts'
 import { LogBudget } from '../observe/log-budget.ts'
 import { silentLogger } from '../observe/logger.ts'
 import { bearsToken, isFromElsewhere, isOwnHost, knowsToken } from './access.ts'
 import { isGuarded, readAdminAddress } from './admin-address.ts'
+import { AdminServer } from './admin-server.ts'
 import { endpointTable, findEndpoint, type EndpointMatch } from './endpoints.ts'
 import { EventStream } from './event-stream.ts'
 import { expositionType, renderMetrics } from './exposition.ts'
@@ -37,11 +36,6 @@ export interface AdminListenerOptions extends AdminOptions {
 
 const tickMs = 1_000
 const readersMax = 32
-const connectionsMax = 128
-/** Requests of one connection that wait for their answers; who is honest asks for one after the other. */
-const pipelinedMax = 4
-/** For a peer that takes none of its answer, or says nothing. */
-const silenceMsMax = 30_000
 const bodyBytesMax = 1_024
 const eventsKept = 50
 
@@ -55,20 +49,26 @@ const commonFields = {
 } as const
 const noContentPolicy = "default-src 'none'; frame-ancestors 'none'"
 
+/** Other settings that can be taken: what had to be opened is open. One of the two is to be called. */
+export interface AdminChange {
+  /** Where it listens, as it can be connected to; undefined when that has not changed. */
+  readonly address: string | undefined
+  commit(): void
+  /** All stays as it was. */
+  abandon(): Promise<void>
+}
+
 export class AdminListener implements AsyncDisposable {
-  readonly #where: Address
-  readonly #token: string
+  #token: string
   readonly #subject: AdminSubject
   readonly #controls: AdminControls
   readonly #logger: Logger
   readonly #version: string
   readonly #page: StatusPage
-  readonly #names: readonly string[]
-  /** Who looks needs the token, too. */
-  readonly #isGuarded: boolean
-  readonly #server: Server
-  /** The oldest one first, with how many of its requests are not answered yet. */
-  readonly #connections = new Map<Socket, number>()
+  #names: readonly string[]
+  #server: AdminServer
+  /** Those that were left may have something to answer still. */
+  readonly #left = new Set<AdminServer>()
   readonly #refusals = new LogBudget(systemClock)
   readonly #board = new StatusBoard()
   readonly #stream: EventStream
@@ -85,47 +85,70 @@ export class AdminListener implements AsyncDisposable {
 
   /** Throws ProxyError ERR_EPROXY_OPTION for an address that others can reach, unless that is meant and there is a token. */
   constructor({ address, token, public: isPublic, subject, controls = {}, logger = silentLogger, version }: AdminListenerOptions) {
-    this.#where = readAdminAddress({ address, public: isPublic })
-    this.#isGuarded = isGuarded(this.#where, token)
+    const where = readAdminAddress({ address, public: isPublic })
     this.#token = token
     this.#subject = subject
     this.#controls = controls
     this.#logger = logger
     this.#version = version
     this.#page = loadStatusPage()
-    // Whoever listens for others is called by the name of the machine, too.
-    const { host } = this.#where.kind === 'tcp' ? this.#where : { host: '' }
-    this.#names = [host.toLowerCase(), isPublic ? hostname().toLowerCase() : ''].filter((name) => name !== '')
+    this.#names = namesOf(where, isPublic)
     this.#stream = new EventStream(readersMax, (readers) => this.#onReaders(readers))
-    this.#server = createServer(
-      { maxHeaderSize: 16_384, headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 5_000, connectionsCheckingInterval: 1_000 },
-      (request, response) => this.#onRequest(request, response),
-    )
-    this.#server.setTimeout(silenceMsMax)
-    this.#server.on('connection', (socket) => this.#onConnection(socket))
+    this.#server = this.#makeServer(where, token)
   }
 
   /** Resolves with the address as it can be connected to. Rejects with ProxyError ERR_EPROXY_LISTEN. */
   async listen(): Promise<{ readonly address: string }> {
-    const where = this.#where
-    try {
-      if (where.kind === 'unix') await removeStaleSocket(where.path)
-      this.#bind()
-      await once(this.#server, 'listening')
-    } catch (error) {
-      throw new ProxyError(
-        'ERR_EPROXY_LISTEN',
-        `the admin listener cannot listen on ${formatAddress(where)}: ${(error as Error).message}`,
-        error,
-      )
-    }
-    this.#server.on('error', (error) => this.#logger.error({ err: error }, 'admin listener'))
+    const address = await this.#server.listen()
     this.#timer = setInterval(() => void this.#tick(), tickMs)
     this.#timer.unref()
     await this.#tick()
-    if (where.kind === 'unix') return { address: formatAddress(where) }
-    const { address, family, port } = this.#server.address() as AddressInfo
-    return { address: family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}` }
+    return { address }
+  }
+
+  /**
+   * Another address, another token: what was counted and who asks stays. Rejects with ProxyError ERR_EPROXY_OPTION or ERR_EPROXY_LISTEN,
+   * and has changed nothing then.
+   */
+  async prepare({ address: given, token, public: isPublic }: AdminOptions): Promise<AdminChange> {
+    const where = readAdminAddress({ address: given, public: isPublic })
+    const before = this.#server
+    const names = namesOf(where, isPublic)
+    const takeRights = (): void => {
+      this.#token = token
+      this.#names = names
+    }
+    const next = this.#makeServer(where, token)
+    if (isDeepStrictEqual(where, before.where)) return { address: undefined, commit: takeRights, abandon: () => Promise.resolve() }
+    // From one address of a port to all of them: both at a time cannot be had.
+    const collides = where.kind === 'tcp' && before.where.kind === 'tcp' && where.port === before.where.port && where.port !== 0
+    if (collides) before.release()
+    const goBack = async (): Promise<void> => {
+      await next.close()
+      if (collides) await before.listen()
+    }
+    const address = await next.listen().catch(async (error: ProxyError) => {
+      await goBack()
+      throw error
+    })
+    return {
+      address,
+      commit: () => {
+        takeRights()
+        this.#server = next
+        // Who reads there comes back by itself, and finds nobody.
+        this.#stream.close()
+        this.#left.add(before)
+        void before.leave().then(() => this.#left.delete(before))
+      },
+      abandon: goBack,
+    }
+  }
+
+  /** Nobody is answered any more, but for what was asked already. Resolves when that is done, unless it is closed before. */
+  leave(): Promise<void> {
+    this.#rest()
+    return this.#server.leave()
   }
 
   /** The proxy finishes what runs: it is not ready any more, and says so until it is closed. */
@@ -136,66 +159,37 @@ export class AdminListener implements AsyncDisposable {
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#timer)
-    this.#subject.watch(undefined)
-    this.#stream.close()
-    if (!this.#server.listening) return
-    const closed = once(this.#server, 'close')
-    this.#server.close()
-    this.#server.closeAllConnections()
-    await closed
+    this.#rest()
+    await Promise.all([this.#server, ...this.#left].map((server) => server.close()))
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
 
-  /** Who may open a socket file may ask: it is for its owner alone from its first moment, and as good as an address that only this user can reach. */
-  #bind(): void {
-    const where = this.#where
-    if (where.kind === 'tcp') return void this.#server.listen({ host: where.host, port: where.port })
-    const usual = process.umask(0o177)
-    try {
-      this.#server.listen({ path: where.path })
-    } finally {
-      process.umask(usual)
-    }
+  #rest(): void {
+    clearInterval(this.#timer)
+    this.#subject.watch(undefined)
+    this.#stream.close()
   }
 
-  /**
-   * Of too many connections the oldest one goes, and not the newest: whoever asks after the health of the proxy is answered within
-   * milliseconds, however many others hold on to theirs. Readers of events are as many as may be, and stay.
-   */
-  #onConnection(socket: Socket): void {
-    this.#connections.set(socket, 0)
-    socket.once('close', () => this.#connections.delete(socket))
-    if (this.#connections.size <= connectionsMax) return
-    for (const oldest of this.#connections.keys())
-      if (!this.#stream.has(oldest)) {
-        this.#connections.delete(oldest)
-        return void oldest.destroy()
-      }
-  }
-
-  /** False for a connection that asks on and on without waiting. */
-  #isOrderly(socket: Socket, response: ServerResponse): boolean {
-    const waiting = this.#connections.get(socket)
-    if (waiting === undefined || waiting >= pipelinedMax) return false
-    this.#connections.set(socket, waiting + 1)
-    response.once('close', () => {
-      const left = this.#connections.get(socket)
-      if (left !== undefined) this.#connections.set(socket, left - 1)
+  /** Throws ProxyError ERR_EPROXY_OPTION when others can reach it and there is no token. */
+  #makeServer(where: Address, token: string): AdminServer {
+    const needsToken = isGuarded(where, token)
+    return new AdminServer(where, {
+      onRequest: (request, response) => this.#onRequest(where, needsToken, request, response),
+      isWatching: (socket) => this.#stream.has(socket),
+      onError: (error) => this.#logger.error({ err: error }, 'admin listener'),
     })
-    return true
   }
 
-  #onRequest(request: IncomingMessage, response: ServerResponse): void {
+  /** `needsToken`: who looks needs it, too. */
+  #onRequest(where: Address, needsToken: boolean, request: IncomingMessage, response: ServerResponse): void {
     const { method = '', url = '/', headers } = request
     response.on('error', () => {})
-    if (!this.#isOrderly(request.socket, response)) return void request.socket.destroy()
     for (const [name, value] of Object.entries(commonFields)) response.setHeader(name, value)
     response.setHeader('content-security-policy', noContentPolicy)
-    if (this.#where.kind === 'tcp' && !isOwnHost(headers.host, this.#names))
+    if (where.kind === 'tcp' && !isOwnHost(headers.host, this.#names))
       return answer(response, 421, 'the Host field does not name this listener; use its address, or localhost')
     if (isFromElsewhere(method, headers)) return answer(response, 403, 'this is not for pages of other sites')
     const [path = '/'] = url.split('?')
@@ -208,7 +202,7 @@ export class AdminListener implements AsyncDisposable {
         return answer(response, 405, `${lookup.allow} only`)
       case 'found': {
         const by = whoIs(request)
-        this.#serve(lookup.match, request, response).catch((error: unknown) => {
+        this.#serve(lookup.match, needsToken, request, response).catch((error: unknown) => {
           // A client that leaves before its request is whole is its own affair.
           if (request.readableAborted) return this.#logger.debug({ by }, 'admin listener: a client left in its request')
           this.#logger.error({ err: error }, 'admin listener: a request failed')
@@ -219,11 +213,11 @@ export class AdminListener implements AsyncDisposable {
     }
   }
 
-  async #serve(match: EndpointMatch, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #serve(match: EndpointMatch, needsToken: boolean, request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (endpointTable[match.name].method === 'POST') return this.#change(match, request, response)
     // Those who only ask whether it lives learn nothing else, and are often unable to know a token.
     const isCheck = match.name === 'alive' || match.name === 'ready'
-    if (this.#isGuarded && !isCheck && !knowsToken(request.headers.authorization, this.#token)) {
+    if (needsToken && !isCheck && !knowsToken(request.headers.authorization, this.#token)) {
       response.setHeader('www-authenticate', 'Basic realm="eproxy", charset="UTF-8"')
       return answer(response, 401, 'send the token: Authorization: Bearer TOKEN, or as a password with any name')
     }
@@ -409,6 +403,12 @@ export class AdminListener implements AsyncDisposable {
       reloads: this.#readReloads(),
     }))
   }
+}
+
+/** Whoever listens for others is called by the name of the machine, too. */
+function namesOf(where: Address, isPublic: boolean): readonly string[] {
+  const host = where.kind === 'tcp' ? where.host : ''
+  return [host.toLowerCase(), isPublic ? hostname().toLowerCase() : ''].filter((name) => name !== '')
 }
 
 const noReloads: ReloadFigures = Object.freeze({ succeeded: 0, failed: 0, isLastGood: true })

@@ -8,7 +8,7 @@ export function judgeReadiness({ total, workers }: Pick<GroupStats, 'total' | 'w
   const groups = Object.entries(total.groups)
   if (isDraining) reasons.push('draining')
   if (workers.length > 0 && workers.every(({ state }) => state !== 'ready')) reasons.push('no worker is ready')
-  else if (groups.length === 0) reasons.push('not listening yet')
+  else if (!total.isListening) reasons.push('not listening yet')
   for (const [name, { selection }] of groups)
     if (wordsOf(selection).every((word) => word === 'none')) reasons.push(`no server of group ${labelGroup(name)} is usable`)
   return reasons

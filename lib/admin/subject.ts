@@ -56,7 +56,9 @@ export function observeGroup(group: ProxyGroup): AdminSubject {
   group.on('ready', (number, pid) => tell(`worker ${number} is ready`, number, pid))
   group.on('crash', (number, pid) => tell(`worker ${number} ended unexpectedly`, number, pid))
   return {
-    workers: group.workers,
+    get workers() {
+      return group.workers
+    },
     stats: () => group.stats(),
     async setServerState(label, server, state) {
       for (const name of namesOfLabel(label)) if (await group.setServerState(name, server, state)) return true

@@ -1,6 +1,6 @@
 /** Settings of the command from a configuration file and what goes before it. With it come zod and yaml, so it is loaded only for a file. */
 import type { Configuration } from '../config/configuration.ts'
-import { loadConfiguration, type Loaded } from '../config/load.ts'
+import { loadConfiguration } from '../config/load.ts'
 import type { ConfigRequest, Settings } from './flags.ts'
 
 export interface Configured {
@@ -8,19 +8,23 @@ export interface Configured {
   readonly warnings: readonly string[]
   /** Of the file. */
   readonly text: string
+  /** As a file would have it, with where each value comes from and without secrets. */
+  describe(): Promise<string>
 }
 
 /** Throws ConfigError. */
 export function readConfigured(request: ConfigRequest): Configured {
-  const { configuration, text } = loadConfiguration(request)
-  return { settings: toSettings(configuration), warnings: configuration.warnings, text }
-}
-
-/** Throws ConfigError. */
-export async function printConfigured(request: ConfigRequest): Promise<string> {
-  const { printConfiguration } = await import('../config/print.ts')
-  const loaded: Loaded = loadConfiguration(request)
-  return printConfiguration(loaded, request.overrides)
+  const loaded = loadConfiguration(request)
+  const { configuration, text } = loaded
+  return {
+    settings: toSettings(configuration),
+    warnings: configuration.warnings,
+    text,
+    describe: async () => {
+      const { printConfiguration } = await import('../config/print.ts')
+      return printConfiguration(loaded, request.overrides)
+    },
+  }
 }
 
 export async function printSchema(): Promise<string> {

@@ -1,47 +1,56 @@
 /**
  * The command as several processes: this one is the primary, each worker runs worker.ts. Workers write the log and the access log
- * themselves; only where the access log is a pipe, and lines of several writers would tear each other, it comes through here.
+ * themselves; only where the access log is a pipe, and lines of several writers would tear each other, it comes through here. A worker has the
+ * pipe to here from its start, or never; one that has it may write to a file all the same.
  */
 import fs from 'node:fs'
+import { setImmediate } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import type { AdminSubject } from '../admin/subject.ts'
+import type { AccessLogSettings } from '../core/service-options.ts'
 import { LineWriter } from '../observe/line-writer.ts'
-import type { LogLevel } from '../observe/logger.ts'
+import type { LogFormat, LogLevel } from '../observe/logger.ts'
 import { createProxyGroup, type ProxyGroup } from '../workers/proxy-group.ts'
 import { explainListenError, explainSystemError } from './explain-system-error.ts'
-import { findFixed } from './fixed-settings.ts'
 import type { Settings } from './flags.ts'
 import type { CommandLogger } from './logger.ts'
-import type { Service } from './service.ts'
+import type { Reconfigured, Service } from './service.ts'
 import type { WorkerPayload } from './worker.ts'
 
 export class GroupService implements Service {
-  readonly workers: number
   readonly failed: Promise<never>
   #settings: Settings
   readonly #logger: CommandLogger
   readonly #group: ProxyGroup
   /** The access log, where workers cannot share it. */
-  readonly #output: LineWriter | undefined
+  #output: LineWriter | undefined
+  /** Outputs that were left, until they are closed. */
+  readonly #leaving = new Set<Promise<void>>()
+  /** Workers that start from now on have a pipe to here. */
+  #isPiped: boolean
+  readonly #onLine = (line: string): void => this.#output?.write(line)
 
   constructor(settings: Settings, workers: number, logger: CommandLogger) {
     const { accessLog, options, supervision } = settings
-    this.workers = workers
     this.#settings = settings
     this.#logger = logger
-    this.#output = accessLog !== undefined && isPipe(accessLog.destination) ? this.#openOutput(accessLog.destination) : undefined
-    const payload = this.#makePayload(settings)
-    const output = this.#output
+    this.#isPiped = needsPipe(accessLog, false)
+    this.#output = this.#isPiped ? this.#openOutput(accessLog!.destination) : undefined
     this.#group = createProxyGroup({
       ...options,
       workers,
       supervision,
       logger,
       module: new URL('./worker.js', import.meta.url),
-      payload,
-      ...(output !== undefined && { onLine: (line: string) => output.write(line) }),
+      payload: makePayload(settings, settings.logFormat, this.#isPiped),
+      ...(this.#isPiped && { onLine: this.#onLine }),
     })
     this.failed = this.#group.ended.then(() => new Promise<never>(() => {}))
     this.failed.catch(() => {})
+  }
+
+  get workers(): number {
+    return this.#group.workers
   }
 
   async listen(): Promise<readonly string[]> {
@@ -70,16 +79,40 @@ export class GroupService implements Service {
     this.#group.setLogLevel(level)
   }
 
-  async reconfigure(settings: Settings): Promise<readonly string[]> {
-    // The primary has its own log, and the pipe that lines of workers may come through.
-    const fixed = findFixed(this.#settings, settings, ['workers', 'supervision', 'logLevel', 'logFormat', 'accessLog', 'admin'])
-    if (fixed !== '') throw new Error(fixed)
+  async reconfigure(settings: Settings): Promise<Reconfigured> {
+    const { accessLog, options, supervision, workers, listen } = settings
+    const wasPiped = this.#isPiped
+    const before = this.#output
+    const isPiped = needsPipe(accessLog, wasPiped)
+    // What one process cannot open is not asked of all.
+    const next = isPiped ? this.#outputFor(accessLog!.destination) : undefined
+    if (!isPiped) this.#assertOpens(accessLog)
+    if (next !== undefined) this.#output = next
+    this.#isPiped ||= isPiped
     try {
-      const added = await this.#group.reconfigure({ ...settings.options, payload: this.#makePayload(settings) }, settings.listen)
+      const addresses = await this.#group.reconfigure(
+        {
+          ...options,
+          workers,
+          supervision,
+          payload: makePayload(settings, this.#settings.logFormat, isPiped),
+          ...(this.#isPiped && { onLine: this.#onLine }),
+        },
+        listen,
+      )
       this.#settings = settings
-      return added
+      if (before !== undefined && before !== next) {
+        // What workers wrote before they said that they have changed is in their pipes, and read within this turn of the loop or the next one.
+        for (let turn = 0; turn < 2; turn += 1) await setImmediate()
+        this.#output = next
+        await this.#leave(before)
+      }
+      return { addresses, kept: [] }
     } catch (error) {
-      throw explainListenError(error, settings.listen)
+      this.#isPiped = wasPiped
+      this.#output = before
+      if (next !== undefined && next !== before) await this.#leave(next)
+      throw explainListenError(error, listen)
     }
   }
 
@@ -102,15 +135,25 @@ export class GroupService implements Service {
 
   async dispose(): Promise<void> {
     await this.#output?.close()
+    await Promise.all(this.#leaving)
   }
 
-  #makePayload({ logLevel, logFormat, accessLog }: Settings): WorkerPayload {
-    // What comes through here goes to standard output over there.
-    return {
-      logLevel,
-      logFormat,
-      accessLog: accessLog === undefined || this.#output === undefined ? accessLog : { ...accessLog, destination: '-' },
-    }
+  /** The one in use, when it goes to the same place. */
+  #outputFor(destination: string): LineWriter {
+    if (this.#output !== undefined && this.#settings.accessLog?.destination === destination) return this.#output
+    return this.#openOutput(destination)
+  }
+
+  /** Resolves when what it has is written and it is closed. */
+  #leave(output: LineWriter): Promise<void> {
+    const left = output.close().then(() => void this.#leaving.delete(left))
+    this.#leaving.add(left)
+    return left
+  }
+
+  #assertOpens(accessLog: AccessLogSettings | undefined): void {
+    if (accessLog === undefined || accessLog.destination === '-' || isDeepStrictEqual(accessLog, this.#settings.accessLog)) return
+    void this.#openOutput(accessLog.destination).close()
   }
 
   #openOutput(destination: string): LineWriter {
@@ -124,6 +167,16 @@ export class GroupService implements Service {
       throw new Error(`cannot open the access log ${destination}: ${explainSystemError(error)}`, { cause: error })
     }
   }
+}
+
+/** What comes through the primary goes to standard output over there. The format of the log is that of the start. */
+function makePayload({ logLevel, accessLog }: Settings, logFormat: LogFormat, isPiped: boolean): WorkerPayload {
+  return { logLevel, logFormat, accessLog: isPiped && accessLog !== undefined ? { ...accessLog, destination: '-' } : accessLog, isPiped }
+}
+
+/** Where workers have a pipe instead of our standard output, all that goes there comes through here. */
+function needsPipe(accessLog: AccessLogSettings | undefined, isPiped: boolean): boolean {
+  return accessLog !== undefined && ((isPiped && accessLog.destination === '-') || isPipe(accessLog.destination))
 }
 
 /** Or a socket. A file is appended to, and a terminal takes each write as a whole. */

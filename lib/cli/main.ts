@@ -32,8 +32,8 @@ async function main(args: readonly string[]): Promise<number> {
       }
       case 'print-config': {
         for (const warning of command.warnings) await complain(warning)
-        const { printConfigured } = await import('./configured.ts')
-        return await print(process.stdout, await printConfigured(command.config))
+        const { readConfigured } = await import('./configured.ts')
+        return await print(process.stdout, await readConfigured(command.config).describe())
       }
       case 'print-schema': {
         const { printSchema } = await import('./configured.ts')

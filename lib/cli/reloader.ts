@@ -4,10 +4,10 @@
  */
 import { FileWatch } from '../config/file-watch.ts'
 import { readText } from '../config/load.ts'
-import { readConfigured } from './configured.ts'
+import { readConfigured, type Configured } from './configured.ts'
 import type { ConfigRequest } from './flags.ts'
 import type { CommandLogger } from './logger.ts'
-import type { Service } from './service.ts'
+import type { Reconfigured } from './service.ts'
 
 export interface ReloadStats {
   readonly reloadsTotal: number
@@ -16,11 +16,21 @@ export interface ReloadStats {
   readonly isLastGood: boolean
 }
 
+export interface ReloaderOptions {
+  readonly request: ConfigRequest & { readonly path: string }
+  /** What the running configuration was made of. */
+  readonly text: string
+  /** Rejects with an Error in words for people when the settings cannot be taken; then all is as before. */
+  readonly take: (configured: Configured) => Promise<Reconfigured>
+  readonly logger: CommandLogger
+}
+
 export class Reloader implements Disposable {
   readonly #request: ConfigRequest & { readonly path: string }
-  readonly #service: Service
+  readonly #take: (configured: Configured) => Promise<Reconfigured>
   readonly #logger: CommandLogger
-  readonly #watch: FileWatch
+  #watch: FileWatch | undefined
+  #isDisposed = false
   /** What was read last, good or not: the same is not read again for nothing. */
   #text: string | undefined
   #running: Promise<void> | undefined
@@ -29,15 +39,19 @@ export class Reloader implements Disposable {
   #failuresTotal = 0
   #isLastGood = true
 
-  /** `text` is what the running configuration was made of. */
-  constructor(request: ConfigRequest & { readonly path: string }, text: string, service: Service, logger: CommandLogger) {
+  constructor({ request, text, take, logger }: ReloaderOptions) {
     this.#request = request
-    this.#service = service
+    this.#take = take
     this.#logger = logger
     this.#text = text
-    this.#watch = new FileWatch(request.path, {
+  }
+
+  /** From now on changes of the file are seen. Once. */
+  watch(): void {
+    const { path } = this.#request
+    this.#watch = new FileWatch(path, {
       onChange: () => this.#onChange(),
-      onError: (error) => logger.error({ err: error }, `${request.path} is not watched any more; SIGHUP reads it again`),
+      onError: (error) => this.#logger.error({ err: error }, `${path} is not watched any more; SIGHUP reads it again`),
     })
     // It may have changed before it was watched.
     this.#onChange()
@@ -49,6 +63,7 @@ export class Reloader implements Disposable {
 
   /** Resolves when the new configuration holds. Rejects with an Error in words for people when it does not; the old one holds then. */
   reload(reason: string): Promise<void> {
+    if (this.#isDisposed) return Promise.reject(new Error('it is stopping'))
     if (this.#running === undefined) {
       // Not at the end of #reload, which may be over before the promise is known.
       this.#running = this.#reload(reason).finally(() => (this.#running = undefined))
@@ -69,8 +84,10 @@ export class Reloader implements Disposable {
     this.reload(reason).catch(() => {})
   }
 
+  /** It stops: there is no other configuration any more, and one that is not taken for that is nobody's mistake. */
   [Symbol.dispose](): void {
-    this.#watch[Symbol.dispose]()
+    this.#isDisposed = true
+    this.#watch?.[Symbol.dispose]()
   }
 
   #onChange(): void {
@@ -84,15 +101,18 @@ export class Reloader implements Disposable {
     const { path } = this.#request
     try {
       this.#text = readQuietly(path)
-      const { settings, warnings, text } = readConfigured(this.#request)
+      const configured = readConfigured(this.#request)
+      const { warnings, text } = configured
       this.#text = text
-      const added = await this.#service.reconfigure(settings)
-      for (const address of added) this.#logger.info({ address }, `listening on ${address}`)
+      const { addresses, kept } = await this.#take(configured)
+      for (const address of addresses) this.#logger.info({ address }, `listening on ${address}`)
       for (const warning of warnings) this.#logger.warn({}, warning)
       this.#reloadsTotal++
       this.#isLastGood = true
-      this.#logger.info({ reason, config: path }, 'configuration reloaded')
+      if (kept.length === 0) this.#logger.info({ reason, config: path }, 'configuration reloaded')
+      else this.#logger.warn({ reason, config: path, kept }, `configuration reloaded, but for what takes a restart: ${kept.join(', ')}`)
     } catch (error) {
+      if (this.#isDisposed) throw error
       this.#failuresTotal++
       this.#isLastGood = false
       const { message } = error as Error

@@ -2,49 +2,54 @@
  * The life of the running command: the log is opened, the service starts, a signal drains it, a second one ends it at once. It decides
  * about exit codes and words; whether one process serves or several is the service's business.
  */
-import type { AdminListener } from '../admin/admin-listener.ts'
+import type { AdminControls } from '../admin/subject.ts'
 import { formatDuration } from '../core/units.ts'
 import { timeoutTable } from '../core/options.ts'
 import { resolveWorkers } from '../workers/proxy-group.ts'
+import { CommandAdmin } from './command-admin.ts'
 import type { Configured } from './configured.ts'
 import type { ConfigRequest, Settings } from './flags.ts'
 import { containFaults } from './contain-faults.ts'
 import { hasLostTerminal } from './terminal.ts'
 import { createLogger, isLogLevel, type CommandLogger } from './logger.ts'
 import type { Reloader } from './reloader.ts'
-import type { Service } from './service.ts'
-import { readVersion } from './version.ts'
+import type { Reconfigured, Service } from './service.ts'
+import { SettingsInForce } from './settings-in-force.ts'
 
 type StopSignal = 'SIGTERM' | 'SIGINT'
 const signalExitCodes = { SIGINT: 130, SIGTERM: 143 } as const satisfies Record<StopSignal, number>
 
 /** Resolves with the exit code when the service has stopped. Throws an Error in words for people when it cannot run. */
 export async function run(given: Settings, config: ConfigRequest | undefined, warnings: readonly string[]): Promise<number> {
-  const { settings, warnings: more, text } = config === undefined ? { settings: given, warnings: [], text: '' } : await configure(config)
+  const configured = config === undefined ? configureByFlags(given) : await configure(config)
+  const { settings } = configured
   const logger = await createLogger(settings.logLevel, settings.logFormat)
   const faults = containFaults(logger)
   const service = await createService(settings, logger)
-  for (const warning of [...warnings, ...more]) logger.warn({}, warning)
-  let reloader: Reloader | undefined
+  for (const warning of [...warnings, ...configured.warnings]) logger.warn({}, warning)
+  const inForce = new SettingsInForce(configured, service, logger)
+  const reloader = await createReloader(config, configured.text, (next) => inForce.take(next, admin), logger)
+  const admin = new CommandAdmin(service, makeControls(inForce, service, reloader, logger), logger)
   const stop = awaitStopSignal(service, () => (reloader === undefined ? service.reload() : reloader.reloadQuietly('SIGHUP')), logger)
-  let admin: AdminListener | undefined
   try {
     const addresses = await service.listen()
-    reloader = await watchConfig(config, text, service, logger)
     announce(addresses, settings, service.workers, logger)
     faults.isServing = true
-    admin = await startAdmin(settings, config, service, reloader, logger)
+    const opened = await admin.prepare(settings.admin)
+    opened.commit()
+    reloader?.watch()
     const signal = await Promise.race([stop, service.failed])
-    admin?.beginDrain()
-    const drainMs = settings.options.timeouts?.drain ?? timeoutTable.drain.default
+    reloader?.[Symbol.dispose]()
+    admin.beginDrain()
+    const drainMs = inForce.settings.options.timeouts?.drain ?? timeoutTable.drain.default
     logger.info({ signal }, `stopping: running exchanges have ${formatDuration(drainMs)} to finish, a second signal ends them`)
     logger.info(await service.close(), 'stopped')
   } catch (error) {
     await service.destroy()
     throw error
   } finally {
-    await admin?.close()
     reloader?.[Symbol.dispose]()
+    await admin.close()
     await service.dispose()
     await logger.close()
   }
@@ -56,16 +61,26 @@ async function configure(config: ConfigRequest): Promise<Configured> {
   return readConfigured(config)
 }
 
+/** Without a file there is no need for all that reads one. */
+function configureByFlags(settings: Settings): Configured {
+  const describe = (): Promise<string> => {
+    const { admin, ...rest } = settings
+    const shown = { ...rest, ...(admin !== undefined && { admin: { ...admin, token: admin.token === '' ? '' : '***' } }) }
+    return Promise.resolve(`${JSON.stringify(shown, null, 2)}\n`)
+  }
+  return { settings, warnings: [], text: '', describe }
+}
+
 /** Undefined where there is no file that could change. */
-async function watchConfig(
+async function createReloader(
   config: ConfigRequest | undefined,
   text: string,
-  service: Service,
+  take: (configured: Configured) => Promise<Reconfigured>,
   logger: CommandLogger,
 ): Promise<Reloader | undefined> {
   if (config?.path === undefined) return undefined
   const { Reloader } = await import('./reloader.ts')
-  return new Reloader({ ...config, path: config.path }, text, service, logger)
+  return new Reloader({ request: { ...config, path: config.path }, text, take, logger })
 }
 
 /** Alone, the proxy is in this process; otherwise this one only looks after those that serve, and need not load the engine. */
@@ -79,53 +94,26 @@ async function createService(settings: Settings, logger: CommandLogger): Promise
   return new GroupService(settings, workers, logger)
 }
 
-/** Loaded only when it is wanted. */
-async function startAdmin(
-  settings: Settings,
-  config: ConfigRequest | undefined,
-  service: Service,
-  reloader: Reloader | undefined,
-  logger: CommandLogger,
-): Promise<AdminListener | undefined> {
-  if (settings.admin === undefined) return undefined
-  const { AdminListener } = await import('../admin/admin-listener.ts')
-  const admin = new AdminListener({
-    ...settings.admin,
-    subject: await service.observe(),
-    controls: {
-      setLogLevel(level) {
-        if (!isLogLevel(level)) return false
-        logger.setLevel(level)
-        service.setLogLevel(level)
-        return true
-      },
-      // The one way to stop.
-      drain: () => void process.kill(process.pid, 'SIGTERM'),
-      describeConfig: () => describeConfig(settings, config),
-      ...(reloader !== undefined && {
-        reload: () => reloader.reload('asked for by the admin listener'),
-        reloadFigures: () => {
-          const { reloadsTotal, failuresTotal, isLastGood } = reloader.stats
-          return { succeeded: reloadsTotal, failed: failuresTotal, isLastGood }
-        },
-      }),
+/** What the admin listener steers. */
+function makeControls(inForce: SettingsInForce, service: Service, reloader: Reloader | undefined, logger: CommandLogger): AdminControls {
+  return {
+    setLogLevel(level) {
+      if (!isLogLevel(level)) return false
+      logger.setLevel(level)
+      service.setLogLevel(level)
+      return true
     },
-    logger,
-    version: readVersion(),
-  })
-  const { address } = await admin.listen()
-  logger.info({ address, changes: settings.admin.token === '' ? 'none without a token' : 'with the token' }, `admin listener on ${address}`)
-  return admin
-}
-
-/** As a configuration file would have it; without one, what the flags say. */
-async function describeConfig(settings: Settings, config: ConfigRequest | undefined): Promise<string> {
-  if (config !== undefined) {
-    const { printConfigured } = await import('./configured.ts')
-    return printConfigured(config)
+    // The one way to stop.
+    drain: () => void process.kill(process.pid, 'SIGTERM'),
+    describeConfig: () => inForce.describe(),
+    ...(reloader !== undefined && {
+      reload: () => reloader.reload('asked for by the admin listener'),
+      reloadFigures: () => {
+        const { reloadsTotal, failuresTotal, isLastGood } = reloader.stats
+        return { succeeded: reloadsTotal, failed: failuresTotal, isLastGood }
+      },
+    }),
   }
-  const { admin, ...rest } = settings
-  return `${JSON.stringify({ ...rest, ...(admin !== undefined && { admin: { ...admin, token: admin.token === '' ? '' : '***' } }) }, null, 2)}\n`
 }
 
 function announce(addresses: readonly string[], settings: Settings, workers: number, logger: CommandLogger): void {

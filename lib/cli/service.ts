@@ -3,6 +3,13 @@ import type { AdminSubject } from '../admin/subject.ts'
 import type { LogLevel } from '../observe/logger.ts'
 import type { Settings } from './flags.ts'
 
+export interface Reconfigured {
+  /** Addresses that are new, as they can be connected to. */
+  readonly addresses: readonly string[]
+  /** What keeps its value until the process is another one. */
+  readonly kept: readonly string[]
+}
+
 export interface Service {
   readonly workers: number
   /** Never resolves; rejects when the service has ended by itself. */
@@ -16,10 +23,10 @@ export interface Service {
   /** Of the processes that serve; this one has a log of its own. */
   setLogLevel(level: LogLevel): void
   /**
-   * Takes other settings, for exchanges that begin from now on. Resolves with the addresses that are new, as they can be connected to.
-   * Rejects with an Error in words for people when they cannot be taken; then all is as before.
+   * Takes other settings, for exchanges that begin from now on. Rejects with an Error in words for people when they cannot be taken; then all is
+   * as before.
    */
-  reconfigure(settings: Settings): Promise<readonly string[]>
+  reconfigure(settings: Settings): Promise<Reconfigured>
   /** SIGUSR2: goes on in a new access log. */
   reopen(): void
   /** Lets running exchanges finish. Resolves with what there is to say about the time that is over. */

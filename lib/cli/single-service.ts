@@ -1,12 +1,12 @@
 /** The command as one process: the proxy and its access log are here. */
 import type { AdminSubject } from '../admin/subject.ts'
 import { createProxy, type Proxy } from '../index.ts'
+import { resolveWorkers } from '../workers/proxy-group.ts'
 import { CommandAccessLog } from './command-access-log.ts'
 import { explainListenError } from './explain-system-error.ts'
-import { findFixed } from './fixed-settings.ts'
 import type { Settings } from './flags.ts'
 import type { CommandLogger } from './logger.ts'
-import type { Service } from './service.ts'
+import type { Reconfigured, Service } from './service.ts'
 
 export class SingleService implements Service {
   readonly workers = 1
@@ -43,28 +43,35 @@ export class SingleService implements Service {
   /** Its log is that of the command. */
   setLogLevel(): void {}
 
-  async reconfigure(settings: Settings): Promise<readonly string[]> {
-    const fixed = findFixed(this.#settings, settings, ['workers', 'supervision', 'logLevel', 'logFormat', 'accessLog', 'admin'])
-    if (fixed !== '') throw new Error(fixed)
+  async reconfigure(settings: Settings): Promise<Reconfigured> {
     const before = this.#settings
-    // First, so that a new socket has its own rules from its first connection on.
-    this.#proxy.reload(settings.options)
+    const { config } = this.#proxy
+    const { socketAccess } = config
+    const kept = [
+      ...(resolveWorkers(settings.workers) === 1 ? [] : ['workers']),
+      ...((settings.options.socketAccess ?? socketAccess) === socketAccess ? [] : ['socketAccess']),
+    ]
+    const log = this.#accessLog.prepare(settings.accessLog)
     const opened: string[] = []
     const addresses: string[] = []
     try {
+      // First, so that a new socket has its own rules from its first connection on.
+      this.#proxy.reload({ ...settings.options, socketAccess })
       for (const address of settings.listen) {
         if (before.listen.includes(address)) continue
         addresses.push(await this.#listenOn(address))
         opened.push(address)
       }
     } catch (error) {
+      await log.abandon()
       for (const address of opened) this.#proxy.unlisten(address)
-      this.#proxy.reload(before.options)
+      if (this.#proxy.config !== config) this.#proxy.reload({ ...before.options, socketAccess })
       throw error
     }
     for (const address of before.listen) if (!settings.listen.includes(address)) this.#proxy.unlisten(address)
     this.#settings = settings
-    return addresses
+    await log.commit()
+    return { addresses, kept }
   }
 
   reopen(): void {

@@ -12,13 +12,15 @@ export interface WorkerPayload {
   readonly logLevel: LogLevel
   readonly logFormat: LogFormat
   readonly accessLog: AccessLogSettings | undefined
+  /** Standard output is a pipe to the primary, which writes lines of the access log to where they go. */
+  readonly isPiped: boolean
 }
 
 const member = await GroupMember.join()
 endProcess(await main())
 
 async function main(): Promise<number> {
-  const { logLevel, logFormat, accessLog: settings } = member.payload as WorkerPayload
+  const { logLevel, logFormat, accessLog: settings, isPiped } = member.payload as WorkerPayload
   const logger = await createLogger(logLevel, logFormat, { worker: member.number })
   const faults = containFaults(logger)
   let accessLog: CommandAccessLog | undefined
@@ -30,6 +32,11 @@ async function main(): Promise<number> {
     faults.isServing = true
     await member.serve(proxy, {
       onReopen: () => log.reopen(),
+      onPayload: async (payload) => {
+        const next = payload as WorkerPayload
+        if (next.isPiped && !isPiped) throw new Error('its lines are to come through the primary')
+        await log.prepare(next.accessLog).commit()
+      },
       onLogLevel: (level) => {
         if (isLogLevel(level)) logger.setLevel(level)
       },

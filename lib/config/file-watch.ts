@@ -8,6 +8,8 @@ import { basename, dirname, join, resolve } from 'node:path'
 
 /** Writers make several changes for one; the last of them is what counts. */
 const quietMs = 100
+/** Who never stops writing is looked at all the same. */
+const delayMsMax = 1_000
 /** Links to links; a circle has no end. */
 const linksMax = 32
 
@@ -18,12 +20,21 @@ export interface FileWatchEvents {
   onError(error: Error): void
 }
 
+interface WatchedFolder {
+  readonly watcher: fs.FSWatcher
+  /** Another folder may have its name by now. */
+  readonly identity: string
+  names: ReadonlySet<string>
+}
+
 export class FileWatch implements Disposable {
   readonly #path: string
   readonly #events: FileWatchEvents
   /** By folder. */
-  readonly #watchers = new Map<string, { readonly watcher: fs.FSWatcher; names: ReadonlySet<string> }>()
+  readonly #watchers = new Map<string, WatchedFolder>()
   #timer: NodeJS.Timeout | undefined
+  /** Of the first event that nobody was told of yet. */
+  #eventAt = 0
   #isClosed = false
 
   constructor(path: string, events: FileWatchEvents) {
@@ -41,55 +52,74 @@ export class FileWatch implements Disposable {
 
   /** Watches the folders that now lead to the file. */
   #follow(): void {
-    const wanted = findFolders(this.#path)
-    for (const [folder, { watcher }] of this.#watchers) {
-      if (wanted.has(folder)) continue
-      watcher.close()
-      this.#watchers.delete(folder)
-    }
+    const { folders: wanted, needed } = findFolders(this.#path)
+    for (const [folder, { identity }] of this.#watchers) if (!wanted.has(folder) || identity !== identify(folder)) this.#unwatch(folder)
     for (const [folder, names] of wanted) {
       const present = this.#watchers.get(folder)
       if (present !== undefined) present.names = names
-      else this.#watch(folder, names)
+      else this.#watch(folder, names, needed.has(folder))
     }
   }
 
-  #watch(folder: string, names: ReadonlySet<string>): void {
+  #watch(folder: string, names: ReadonlySet<string>, isNeeded: boolean): void {
     try {
+      const identity = identify(folder)
       const watcher = fs.watch(folder, (_event, name) => {
         // Where the system does not say what it was, it may be ours.
-        if (name === null || this.#watchers.get(folder)?.names.has(name) === true) this.#onEvent()
+        const isOurs = name === null || this.#watchers.get(folder)?.names.has(name) === true
+        // The folder itself: it was moved away, or is gone, and with it whoever watched it.
+        const isFolder = name === basename(folder)
+        if (isFolder) this.#unwatch(folder)
+        if (isOurs || isFolder) this.#onEvent()
       })
       watcher.on('error', (error) => {
-        watcher.close()
-        this.#watchers.delete(folder)
+        this.#unwatch(folder)
         if (!this.#isClosed) this.#events.onError(error)
       })
       // A service that has nothing else to do may end.
       watcher.unref()
-      this.#watchers.set(folder, { watcher, names })
+      this.#watchers.set(folder, { watcher, identity, names })
     } catch (error) {
-      this.#events.onError(error as Error)
+      // Gone since it was found: the folder that it was in tells when there is another. Folders further up need not be readable.
+      if (isNeeded && (error as NodeJS.ErrnoException).code !== 'ENOENT') this.#events.onError(error as Error)
     }
+  }
+
+  #unwatch(folder: string): void {
+    this.#watchers.get(folder)?.watcher.close()
+    this.#watchers.delete(folder)
   }
 
   #onEvent(): void {
     if (this.#isClosed) return
+    const now = performance.now()
+    if (this.#timer === undefined) this.#eventAt = now
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => {
-      this.#follow()
-      this.#events.onChange()
-    }, quietMs)
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined
+        this.#follow()
+        this.#events.onChange()
+      },
+      Math.max(0, Math.min(quietMs, this.#eventAt + delayMsMax - now)),
+    )
   }
 }
 
-/** Folders with the names in them by which the file is reached: each link leads to another. */
-function findFolders(path: string): Map<string, Set<string>> {
+/** Folders with the names in them by which the file is reached: each link leads to another, and each folder may be replaced itself. */
+function findFolders(path: string): { readonly folders: Map<string, Set<string>>; readonly needed: ReadonlySet<string> } {
   const folders = new Map<string, Set<string>>()
+  /** Those that hold the file, or a link on the way to it, and not only a folder. */
+  const needed = new Set<string>()
   const add = (candidate: string): void => {
+    needed.add(dirname(candidate))
+    addWithAbove(candidate)
+  }
+  const addWithAbove = (candidate: string): void => {
     const folder = dirname(candidate)
     const names = folders.get(folder) ?? new Set()
     folders.set(folder, names.add(basename(candidate)))
+    if (folder !== dirname(folder)) addWithAbove(folder)
   }
   // Every step of the way may be a link, not only the last one: `config.yaml -> ..data/config.yaml`, `..data -> ..2026_01/`.
   let pending = [path]
@@ -103,7 +133,7 @@ function findFolders(path: string): Map<string, Set<string>> {
     })
   }
   for (const folder of folders.keys()) if (!fs.existsSync(folder)) folders.delete(folder)
-  return folders
+  return { folders, needed }
 }
 
 /** The first step of the way to `path` that is a link. */
@@ -116,6 +146,12 @@ function findLink(path: string): { readonly path: string; readonly target: strin
     if (target !== undefined) return { path: walked, target, rest: steps.slice(index + 1).join('/') || '.' }
   }
   return undefined
+}
+
+/** Of a folder, whatever its name; '' when there is none. */
+function identify(folder: string): string {
+  const status = fs.statSync(folder, { throwIfNoEntry: false })
+  return status === undefined ? '' : `${status.dev}:${status.ino}:${status.birthtimeMs}`
 }
 
 function readLink(path: string): string | undefined {

@@ -96,14 +96,24 @@ export function interpret({ path, overrides, environment }: Sources, text: strin
 
 /** The text of a configuration file. Throws ConfigError. */
 export function readText(path: string): string {
+  let fd = -1
   try {
-    const status = fs.statSync(path)
-    if (status.size > 16_777_216) throw new Error('the file is too long')
-    return fs.readFileSync(path, 'utf8').replace(/^\uFEFF/, '')
+    // Without O_NONBLOCK a FIFO would be waited for, and this may be a process that serves.
+    fd = fs.openSync(path, fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0))
+    const status = fs.fstatSync(fd)
+    if (status.isDirectory()) throw new Error('it is a folder')
+    // Neither has an end that is known, nor can be read again.
+    if (!status.isFile()) throw new Error('it is no regular file')
+    if (status.size > textBytesMax) throw new Error('the file is too long')
+    return fs.readFileSync(fd, 'utf8').replace(/^\uFEFF/, '')
   } catch (error) {
     throw new ConfigError([{ path, line: 0, column: 0, message: explainReadError(error) }])
+  } finally {
+    if (fd >= 0) fs.closeSync(fd)
   }
 }
+
+const textBytesMax = 16_777_216
 
 function explainReadError(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException
@@ -156,9 +166,9 @@ function readSecret(secret: Secret, path: string | undefined, environment: Sourc
   const file = resolve(path === undefined ? '.' : dirname(path), secret.file)
   try {
     // An editor ends the last line, and nobody means that to be a part of a secret.
-    return { text: fs.readFileSync(file, 'utf8').replace(/\r?\n$/, ''), fault: '' }
+    return { text: readText(file).replace(/\r?\n$/, ''), fault: '' }
   } catch (error) {
-    return { text: '', fault: `${file}: ${explainReadError(error)}` }
+    return { text: '', fault: (error as Error).message }
   }
 }
 

@@ -30,15 +30,17 @@ export const accessLogDefaults: Omit<AccessLogSettings, 'destination'> = Object.
 })
 
 export class AccessLog implements ExchangeLog {
+  readonly #worker: number
   readonly #writer: LineWriter
-  readonly #format: FormatLine
-  readonly #context: LineContext
-  readonly #sampling: Sampling
+  #format: FormatLine
+  #context: LineContext
+  #sampling: Sampling
   readonly #line = new LineBytes()
 
   /** Throws ProxyError ERR_EPROXY_OPTION, and the system's error when the file cannot be opened. */
   constructor({ worker = 0, onError = () => {}, ...given }: AccessLogOptions) {
     const settings: AccessLogSettings = { ...accessLogDefaults, ...given }
+    this.#worker = worker
     this.#format = chooseFormat(settings)
     this.#context = { worker, redaction: new Redaction(settings.redactQuery) }
     this.#sampling = new Sampling(settings.sample)
@@ -57,6 +59,16 @@ export class AccessLog implements ExchangeLog {
     line.clear()
     this.#format(line, summary, this.#context)
     this.#writer.writeBytes(line.bytes, line.length)
+  }
+
+  /** Other lines, or other exchanges, from now on; the destination stays. Throws ProxyError ERR_EPROXY_OPTION, and changes nothing then. */
+  reformat(given: Partial<AccessLogSettings>): void {
+    const settings: AccessLogSettings = { destination: '', ...accessLogDefaults, ...given }
+    const format = chooseFormat(settings)
+    const sampling = new Sampling(settings.sample)
+    this.#context = { worker: this.#worker, redaction: new Redaction(settings.redactQuery) }
+    this.#format = format
+    this.#sampling = sampling
   }
 
   /** Goes on in a new file of the same name, for log rotation, or on a new connection. Never rejects; false when the old one stays in use. */

@@ -6,6 +6,8 @@ import type { CounterFigures } from '../observe/counters.ts'
 import type { BalanceStats, UpstreamStats } from '../upstream/group.ts'
 
 export interface ProxyStats {
+  /** On one address at least. */
+  readonly isListening: boolean
   readonly connections: number
   readonly connectionsTotal: number
   readonly exchangesTotal: number

@@ -88,8 +88,14 @@ const loopback: readonly ResolvedAddress[] = Object.freeze([
   { address: '::1', family: 6 },
 ] as const)
 
+/** A wrong address of a server is the caller's mistake: it throws here and not in the first query. */
+function checked(options: ResolverOptions): ResolverOptions {
+  if (options.servers !== undefined) new DnsChannel().setServers(options.servers)
+  return Object.freeze({ ...options })
+}
+
 export class Resolver {
-  readonly #options: ResolverOptions
+  #options: ResolverOptions
   readonly #now: () => number
   readonly #hosts: HostsFile
   /** By lower-case name (or literal), least recently renewed first. */
@@ -100,11 +106,14 @@ export class Resolver {
   #closed = false
 
   constructor(options: ResolverOptions) {
-    this.#options = Object.freeze({ ...options })
+    this.#options = checked(options)
     this.#now = options.now ?? (() => performance.now())
     this.#hosts = new HostsFile(options.hostsFile ?? systemHostsFile(), this.#now)
-    // A wrong address of a server is the caller's mistake: it throws here and not in the first query.
-    if (options.servers !== undefined) new DnsChannel().setServers(options.servers)
+  }
+
+  /** For queries from now on; what is known stays, for as long as it was to stay. */
+  configure(options: Omit<ResolverOptions, 'hostsFile' | 'now'>): void {
+    this.#options = checked(options)
   }
 
   /** Names that are being asked for now, in the background or with someone waiting. */

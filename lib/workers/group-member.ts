@@ -3,17 +3,23 @@
  * drains when it is told to or when the primary is gone. What the proxy is, and where its logs go, is for the module that calls this to
  * say. Signals are for the primary: from a terminal or a service manager they reach every process of the group.
  */
+import { isDeepStrictEqual } from 'node:util'
 import { assert } from '../core/assert.ts'
 import type { ProxyOptions } from '../core/options.ts'
 import type { Logger } from '../observe/logger.ts'
 import type { Proxy } from '../proxy.ts'
 import { AcceptShare } from './accept-share.ts'
 import { LiveFeed } from './live-feed.ts'
-import { beatMs, type FromWorker, type ToWorker, type WorkerStart } from './messages.ts'
+import { beatMs, type FromWorker, type ToWorker, type WorkerChange, type WorkerStart } from './messages.ts'
 
 export interface MemberHooks {
   /** The access log was moved away. */
   onReopen?: () => void
+  /**
+   * The group has another payload, for exchanges that end from now on; the options of the proxy are changed without it. Rejects with an Error
+   * in words for people when that takes another process, as every other payload does without this hook.
+   */
+  onPayload?: (payload: unknown) => Promise<void>
   /** More or less is to be logged from now on. */
   onLogLevel?: (level: string) => void
   /** The primary has ended, however that came; the worker drains. */
@@ -22,6 +28,7 @@ export interface MemberHooks {
 
 export class GroupMember {
   readonly #start: WorkerStart
+  #payload: unknown
   /** Log lines for the primary, which writes them with the number of this worker. */
   readonly logger: Logger
   #proxy: Proxy | undefined
@@ -52,6 +59,7 @@ export class GroupMember {
 
   private constructor(start: WorkerStart) {
     this.#start = start
+    this.#payload = start.payload
     const forward =
       (level: keyof Logger) =>
       (fields: object, message: string): void =>
@@ -79,9 +87,9 @@ export class GroupMember {
     return this.#start.options
   }
 
-  /** What was given to the group for its workers. */
+  /** What was given to the group for its workers, at first or since. */
   get payload(): unknown {
-    return this.#start.payload
+    return this.#payload
   }
 
   /** Resolves when the proxy has drained and the primary has its last figures. Rejects when the proxy cannot listen; call `fail` then. */
@@ -119,7 +127,8 @@ export class GroupMember {
       case 'reopen':
         return this.#hooks.onReopen?.()
       case 'reload':
-        return tell({ kind: 'reloaded', question: message.question, refusal: this.#reload(proxy, message.options, message.closed) })
+        void this.#reload(proxy, message).then((refusal) => tell({ kind: 'reloaded', question: message.question, refusal }))
+        return
       case 'stats':
         return tell({ kind: 'stats', question: message.question, stats: proxy.stats })
       case 'server': {
@@ -135,15 +144,32 @@ export class GroupMember {
     }
   }
 
-  /** Why the options cannot be taken. */
-  #reload(proxy: Proxy, options: ProxyOptions, closed: readonly string[]): string | undefined {
+  /** Why it cannot be taken. One that drains begins no exchanges. */
+  async #reload(proxy: Proxy, { options, payload, closed }: WorkerChange): Promise<string | undefined> {
     try {
-      proxy.reload(options)
+      if (this.#closing === undefined) {
+        proxy.reload(options)
+        for (const address of closed) proxy.unlisten(address)
+      }
+      await this.#takePayload(payload)
+      return undefined
     } catch (error) {
       return error instanceof Error ? error.message : String(error)
     }
-    for (const address of closed) proxy.unlisten(address)
-    return undefined
+  }
+
+  async #takePayload(payload: unknown): Promise<void> {
+    if (isDeepStrictEqual(payload, this.#payload)) return
+    const { onPayload } = this.#hooks
+    if (onPayload === undefined) throw new Error('it has another payload')
+    const before = this.#payload
+    this.#payload = payload
+    try {
+      await onPayload(payload)
+    } catch (error) {
+      if (this.#payload === payload) this.#payload = before
+      throw error
+    }
   }
 
   #shareAccept(proxy: Proxy): AcceptShare {

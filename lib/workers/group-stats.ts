@@ -29,6 +29,7 @@ export interface GroupStats {
 }
 
 export const noStats: ProxyStats = Object.freeze({
+  isListening: false,
   connections: 0,
   connectionsTotal: 0,
   exchangesTotal: 0,

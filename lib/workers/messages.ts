@@ -17,8 +17,7 @@ export type ToWorker =
   | { readonly kind: 'destroy' }
   /** The access log was moved away. */
   | { readonly kind: 'reopen' }
-  /** Other options for exchanges that begin from now on; addresses that are not listened on any more, as they were given. */
-  | { readonly kind: 'reload'; readonly question: number; readonly options: ProxyOptions; readonly closed: readonly string[] }
+  | ({ readonly kind: 'reload'; readonly question: number } & WorkerChange)
   | { readonly kind: 'stats'; readonly question: number }
   /** What an operator wants of an upstream server. */
   | { readonly kind: 'server'; readonly question: number; readonly order: ServerOrder }
@@ -54,6 +53,15 @@ export interface ServerOrder {
   readonly group: string
   readonly server: string
   readonly state: AdminState
+}
+
+/** What a worker is told while it serves. */
+export interface WorkerChange {
+  /** For exchanges that begin from now on. */
+  readonly options: ProxyOptions
+  readonly payload: unknown
+  /** Addresses that are not listened on any more, as they were given. */
+  readonly closed: readonly string[]
 }
 
 export interface WorkerStart {

@@ -6,7 +6,6 @@
 import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import { availableParallelism } from 'node:os'
-import { isDeepStrictEqual } from 'node:util'
 import { fileURLToPath } from 'node:url'
 import { assert } from '../core/assert.ts'
 import { ProxyError } from '../core/errors.ts'
@@ -49,12 +48,23 @@ export interface ProxyGroupEvents {
 const GroupState = { NEW: 'new', STARTING: 'starting', SERVING: 'serving', STOPPING: 'stopping', STOPPED: 'stopped' } as const
 type GroupState = (typeof GroupState)[keyof typeof GroupState]
 
+/** What a group is given while it serves. What is left out of the last three stays as it is. */
+export interface ProxyGroupChange extends ProxyOptions {
+  payload?: unknown
+  workers?: number | 'auto'
+  supervision?: Partial<Supervision>
+  /** For workers that start from now on. */
+  onLine?: (line: string) => void
+}
+
 /** What a worker is started with. */
 interface GroupPlan {
   readonly config: ProxyConfig
+  readonly supervision: Supervision
   readonly payload: unknown
   readonly workerOptions: ProxyOptions
   readonly sockets: readonly SharedSocket[]
+  readonly onLine: ((line: string) => void) | undefined
 }
 
 /** A place in the group. */
@@ -67,6 +77,8 @@ interface Slot {
   restartTimer: NodeJS.Timeout | undefined
   /** Ends in a row. */
   ends: number
+  /** The group has become smaller, and nobody is to have the place any more. */
+  isRemoved: boolean
 }
 
 /** Beyond its grace a worker is waited for this long, then killed. */
@@ -92,15 +104,15 @@ export function createProxyGroup(options: ProxyGroupOptions = {}): ProxyGroup {
 
 export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncDisposable {
   #config: ProxyConfig
-  readonly #supervision: Supervision
+  #supervision: Supervision
   readonly #logger: Logger
   readonly #module: string
   #payload: unknown
-  readonly #onLine: ((line: string) => void) | undefined
+  #onLine: ((line: string) => void) | undefined
   #workerOptions: ProxyOptions
   /** How often these were changed. */
   #generation = 0
-  readonly #slots: readonly Slot[]
+  #slots: readonly Slot[]
   /** Replaced, and finishing; the eldest first. */
   readonly #retired = new Set<WorkerProcess>()
   #sockets: readonly SharedSocket[] = []
@@ -136,13 +148,7 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
     this.#onLine = onLine
     // A loop through two workers is a loop, too: all have one pseudonym.
     this.#workerOptions = shareLimits({ ...options, via: this.#config.via }, count)
-    this.#slots = Array.from({ length: count }, (_value, index) => ({
-      number: index + 1,
-      worker: undefined,
-      candidate: undefined,
-      restartTimer: undefined,
-      ends: 0,
-    }))
+    this.#slots = makeSlots(1, count)
     this.ended = new Promise((resolve, reject) => (this.#settleEnded = { resolve, reject }))
     this.ended.catch(() => {})
   }
@@ -200,12 +206,13 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
 
   /**
    * Takes other options, and listens on these addresses: for exchanges that begin from now on. Workers go on with their connections and
-   * with what they know; only for what a process cannot change (another payload, more sockets, more of what is made at the start) they
-   * are replaced, one after the other. Resolves with the addresses that are new, as they can be connected to. Rejects with ProxyError
-   * ERR_EPROXY_OPTION, ERR_EPROXY_LISTEN, ERR_EPROXY_STATE, or ERR_EPROXY_WORKER when new workers do not start, and goes on as before then.
+   * with what they know; only for what a process cannot change (more sockets, more of what is made at the start, a payload that they do not take)
+   * they are replaced, one after the other. With more workers some are started, with fewer the last ones finish what they have. Resolves
+   * with the addresses that are new, as they can be connected to. Rejects with ProxyError ERR_EPROXY_OPTION, ERR_EPROXY_LISTEN,
+   * ERR_EPROXY_STATE, or ERR_EPROXY_WORKER when new workers do not start, and goes on as before then.
    */
-  reconfigure(options: ProxyOptions & { payload?: unknown }, addresses: readonly string[]): Promise<readonly string[]> {
-    const done = this.#reconfiguring.then(() => this.#reconfigure(options, addresses))
+  reconfigure(change: ProxyGroupChange, addresses: readonly string[]): Promise<readonly string[]> {
+    const done = this.#reconfiguring.then(() => this.#reconfigure(change, addresses))
     this.#reconfiguring = done.then(
       () => {},
       () => {},
@@ -214,22 +221,39 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
   }
 
   async #reconfigure(
-    { payload, ...options }: ProxyOptions & { payload?: unknown },
+    { payload, workers, supervision, onLine = this.#onLine, ...options }: ProxyGroupChange,
     addresses: readonly string[],
   ): Promise<readonly string[]> {
     this.#throwUnlessServing()
     const config = resolveOptions(options, this.#config.via)
     checkPolicies(config)
-    const before: GroupPlan = { config: this.#config, payload: this.#payload, workerOptions: this.#workerOptions, sockets: this.#sockets }
+    const count = workers === undefined ? this.#slots.length : resolveWorkers(workers)
+    const before: GroupPlan = {
+      config: this.#config,
+      supervision: this.#supervision,
+      payload: this.#payload,
+      workerOptions: this.#workerOptions,
+      sockets: this.#sockets,
+      onLine: this.#onLine,
+    }
+    const slotsBefore = this.#slots
     const added = await bindAll(addresses.filter((address) => !before.sockets.some(({ wanted }) => wanted === address)))
     try {
       this.#throwUnlessServing()
-      const workerOptions = shareLimits({ ...options, via: config.via }, this.#slots.length)
-      this.#take({ config, payload, workerOptions, sockets: [...before.sockets, ...added] })
+      this.#take({
+        config,
+        supervision: supervision === undefined ? before.supervision : resolveSupervision(supervision),
+        payload,
+        workerOptions: shareLimits({ ...options, via: config.via }, count),
+        sockets: [...before.sockets, ...added],
+        onLine,
+      })
       const isTaken = await this.#tellOptions([])
-      if (added.length > 0 || !isTaken || !isDeepStrictEqual(payload, before.payload)) await this.reload()
+      if (added.length > 0 || !isTaken) await this.reload()
       else this.#reloadsTotal++
+      await this.#addSlots(count)
     } catch (error) {
+      this.#removeSlots(slotsBefore.length)
       if (this.#isServing) {
         this.#take(before)
         await this.#tellOptions(added.map(({ wanted }) => wanted))
@@ -237,6 +261,7 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
       for (const socket of added) socket.close()
       throw error
     }
+    this.#removeSlots(count)
     await this.#closeSockets(before.sockets.filter(({ wanted }) => !addresses.includes(wanted)))
     return added.map(({ address }) => address)
   }
@@ -246,12 +271,39 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
   }
 
   /** Workers that start from now on have these. */
-  #take({ config, payload, workerOptions, sockets }: GroupPlan): void {
+  #take({ config, supervision, payload, workerOptions, sockets, onLine }: GroupPlan): void {
     this.#config = config
+    this.#supervision = supervision
     this.#payload = payload
     this.#workerOptions = workerOptions
     this.#sockets = sockets
+    this.#onLine = onLine
     this.#generation++
+  }
+
+  /** Resolves when there are at least `count` places, and somebody serves in each that is new. Rejects when one does not start. */
+  async #addSlots(count: number): Promise<void> {
+    const added = makeSlots(this.#slots.length + 1, count)
+    if (added.length === 0) return
+    this.#slots = [...this.#slots, ...added]
+    const started = await Promise.allSettled(added.map((slot) => this.#replace(slot)))
+    for (const outcome of started) if (outcome.status === 'rejected') throw outcome.reason
+  }
+
+  /** The places beyond `count` are not filled any more; who has them finishes. */
+  #removeSlots(count: number): void {
+    if (!this.#isServing) return
+    const removed = this.#slots.slice(count)
+    this.#slots = this.#slots.slice(0, count)
+    for (const slot of removed) {
+      slot.isRemoved = true
+      cancelRestart(slot)
+      const { worker, candidate } = slot
+      slot.worker = undefined
+      slot.candidate = undefined
+      for (const old of [worker, candidate]) if (old !== undefined) this.#retire(old)
+    }
+    if (removed.length > 0) this.#levelSoon()
   }
 
   /** As soon as nobody has them any more, connections are refused and do not wait. */
@@ -266,13 +318,18 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
   /** False when a worker cannot take them: another process can. */
   async #tellOptions(closed: readonly string[]): Promise<boolean> {
     const workers = [...this.#workers()]
-    const refusals = await Promise.all(workers.map((worker) => worker.reload(this.#workerOptions, closed, reloadTimeoutMs)))
+    const change = { options: this.#workerOptions, payload: this.#payload, closed }
+    const refusals = await Promise.all(workers.map((worker) => worker.reload(change, reloadTimeoutMs)))
+    let isTaken = true
     for (const [index, refusal] of refusals.entries()) {
-      const { number, pid } = workers[index]!
-      if (refusal !== undefined)
-        this.#logger.info({ worker: number, workerPid: pid }, `worker ${number} is replaced for the new configuration: ${refusal}`)
+      const worker = workers[index]!
+      // One that drains is replaced already.
+      if (refusal === undefined || worker.state === WorkerState.DRAINING) continue
+      isTaken = false
+      const { number, pid } = worker
+      this.#logger.info({ worker: number, workerPid: pid }, `worker ${number} is replaced for the new configuration: ${refusal}`)
     }
-    return refusals.every((refusal) => refusal === undefined)
+    return isTaken
   }
 
   /** Tells workers that files they write to were moved away. */
@@ -426,7 +483,7 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
 
   async #catchUp(slot: Slot, worker: WorkerProcess): Promise<void> {
     const closed = worker.addresses.filter((address) => !this.#sockets.some(({ wanted }) => wanted === address))
-    const refusal = await worker.reload(this.#workerOptions, closed, reloadTimeoutMs)
+    const refusal = await worker.reload({ options: this.#workerOptions, payload: this.#payload, closed }, reloadTimeoutMs)
     const lacks = this.#sockets.some((socket) => !worker.addresses.includes(socket.wanted))
     if ((refusal === undefined && !lacks) || !this.#isServing || slot.worker !== worker || slot.candidate !== undefined) return
     this.#replace(slot).catch((error: unknown) => this.#logFailure(slot, error))
@@ -484,6 +541,7 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
 
   /** The place is empty, or somebody who was to have it did not start. */
   #scheduleRestart(slot: Slot, servedMs: number): void {
+    if (slot.isRemoved) return
     const othersServe = this.#slots.some(({ worker }) => worker?.state === WorkerState.READY)
     const decision = decideRestart({ endsBefore: slot.ends, servedMs, othersServe }, this.#supervision)
     if (decision.kind === 'give-up') return this.#giveUp(slot)
@@ -517,7 +575,7 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
       for (const slot of this.#slots) {
         // One that is on its way was started before we were called.
         while (slot.candidate !== undefined) await slot.candidate.ready.catch(() => {})
-        await this.#replace(slot)
+        if (!slot.isRemoved) await this.#replace(slot)
       }
       this.#reloadsTotal++
     } finally {
@@ -536,15 +594,22 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
       await next.ready
     } catch (error) {
       // The place was empty before, or is by now.
+      if (slot.isRemoved) return
       if (this.#isServing && slot.worker === undefined) this.#scheduleRestart(slot, 0)
       throw error
     }
+    // The place has gone, and who was to have it finishes.
+    if (slot.isRemoved) return
     const old = slot.worker
     slot.candidate = undefined
     // It may have ended as soon as it was ready.
     slot.worker = next.state === WorkerState.GONE ? undefined : next
     if (this.#isServing && slot.worker === undefined) this.#scheduleRestart(slot, next.servedMs)
-    if (!this.#isServing || old === undefined) return
+    if (this.#isServing && old !== undefined) this.#retire(old)
+  }
+
+  /** It finishes what it has, and has no place any more. */
+  #retire(old: WorkerProcess): void {
     this.#retired.add(old)
     old.drain(this.#supervision.retire, this.#config.timeouts.drainIdle)
     const [eldest] = this.#retired
@@ -589,6 +654,18 @@ async function bindAll(addresses: readonly string[]): Promise<SharedSocket[]> {
     throw error
   }
   return bound
+}
+
+/** Places `from` to `to`, both included. */
+function makeSlots(from: number, to: number): Slot[] {
+  return Array.from({ length: Math.max(0, to - from + 1) }, (_value, index) => ({
+    number: from + index,
+    worker: undefined,
+    candidate: undefined,
+    restartTimer: undefined,
+    ends: 0,
+    isRemoved: false,
+  }))
 }
 
 function cancelRestart(slot: Slot): void {

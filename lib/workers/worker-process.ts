@@ -6,12 +6,11 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { assert } from '../core/assert.ts'
 import { ProxyError } from '../core/errors.ts'
-import type { ProxyOptions } from '../core/options.ts'
 import { formatDuration } from '../core/units.ts'
 import type { LiveEvent } from '../observe/live-event.ts'
 import type { ProxyStats } from '../proxy/stats.ts'
 import { LineSplitter } from './line-splitter.ts'
-import type { FromWorker, InheritedSocket, ServerOrder, ToWorker, WorkerStart } from './messages.ts'
+import type { FromWorker, InheritedSocket, ServerOrder, ToWorker, WorkerChange, WorkerStart } from './messages.ts'
 import type { SharedSocket } from './shared-socket.ts'
 
 /** States in life order. */
@@ -162,10 +161,11 @@ export class WorkerProcess {
   }
 
   /**
-   * Gives it other options. Resolves with undefined when it has them or has ended, and otherwise with why it has not, in words.
+   * Gives it another configuration; one that drains takes of it what concerns running exchanges. Resolves with undefined when it has it or has
+   * ended, and otherwise with why it has not, in words.
    */
-  reload(options: ProxyOptions, closed: readonly string[], timeoutMs: number): Promise<string | undefined> {
-    if (this.#state !== WorkerState.READY || this.#child?.connected !== true) return Promise.resolve(undefined)
+  reload(change: WorkerChange, timeoutMs: number): Promise<string | undefined> {
+    if (this.#state === WorkerState.STARTING || this.#child?.connected !== true) return Promise.resolve(undefined)
     return new Promise((resolve) => {
       const question = ++this.#lastQuestion
       const settle = (refusal: string | undefined): void => {
@@ -176,7 +176,7 @@ export class WorkerProcess {
       const timer = setTimeout(() => settle(`it did not answer within ${formatDuration(timeoutMs)}`), timeoutMs)
       this.#reloads.set(question, settle)
       void this.gone.then(() => settle(undefined))
-      this.#tell({ kind: 'reload', question, options, closed })
+      this.#tell({ kind: 'reload', question, ...change })
     })
   }
 

@@ -291,16 +291,5 @@ for (const workers of ['1', '2']) {
       await proxy.said(/was not reloaded.*the folder does not exist/)
       assert.equal((await get(second, '/')).body, 'here')
     })
-
-    test('what takes a restart is refused, and says so', async () => {
-      using folder = new TemporaryFolder()
-      const path = folder.file('a.yaml')
-      await using one = await NamedOrigin.start('one')
-      fs.writeFileSync(path, `workers: 2\nupstreams: { app: ['${one.address}'] }\n`)
-      await using proxy = await RunningProxy.start(workers === '1' ? ['--workers', '1', '--config', path] : ['--config', path])
-      replaceFile(path, `workers: 3\nupstreams: { app: [127.0.0.1:1] }\n${workers === '1' ? 'log: { level: debug }\n' : ''}`)
-      await proxy.child.said(/was not reloaded.*(?:workers|log\.level) cannot change while it runs/)
-      assert.equal((await get(proxy.port, '/')).body, 'one')
-    })
   })
 }

@@ -67,6 +67,43 @@ test('a file that is removed and comes back', async () => {
   await reader.saw('two')
 })
 
+test('a folder that is removed, or moved away, and comes back with another file', async () => {
+  using outer = new TemporaryFolder()
+  const folder = outer.file('outer/inner')
+  const path = join(folder, 'a.yaml')
+  const make = (text: string): void => {
+    fs.mkdirSync(folder, { recursive: true })
+    fs.writeFileSync(path, text)
+  }
+  make('one')
+  using reader = new Reader(path)
+  fs.rmSync(folder, { recursive: true })
+  make('two')
+  await reader.saw('two')
+  fs.renameSync(outer.file('outer'), outer.file('away'))
+  make('three')
+  await reader.saw('three')
+  fs.writeFileSync(path, 'four')
+  await reader.saw('four')
+  fs.rmSync(outer.file('outer'), { recursive: true })
+  fs.renameSync(outer.file('away'), outer.file('outer'))
+  await reader.saw('two')
+  assert.deepEqual(reader.errors, [])
+})
+
+test('a file that is written all the time is told of all the same', async () => {
+  using folder = new TemporaryFolder()
+  const path = folder.file('a.yaml')
+  fs.writeFileSync(path, 'one')
+  using reader = new Reader(path)
+  const writing = setInterval(() => fs.writeFileSync(path, 'again and again'), 10)
+  try {
+    await reader.saw('again and again')
+  } finally {
+    clearInterval(writing)
+  }
+})
+
 test('a ConfigMap of Kubernetes, whose folder is exchanged behind a link, more than once', async () => {
   using folder = new TemporaryFolder()
   const version = (number: number, text: string): string => {

@@ -447,6 +447,7 @@ test('a file that cannot be read is told with its name', () => {
   for (const [path, said] of [
     [folder.file('none.yaml'), /none\.yaml: there is no such file$/],
     [folder.path, /: it is a folder$/],
+    ['/dev/null', /: it is no regular file$/],
   ] as const)
     assert.throws(() => loadConfiguration({ path, overrides: [], environment: {} }), {
       name: 'ProxyError',

@@ -176,3 +176,20 @@ test('another configuration keeps the servers that DNS told where it says the sa
     () => 'both addresses',
   )
 })
+
+test('name servers and times of a reload hold for what is asked from then on', async (t) => {
+  const unknowing = await startNameServer(t, code(rcode.nameError))
+  const { dns } = await startZone(t, [{ name: 'app.test', type: 'A', data: '127.0.0.1' }])
+  const { port } = await startSiblings(t, 1)
+  const service = serviceOf({ app: groupOf([`app.test:${port}`]) }, routeTo('app'))
+  const proxy = await ProxyUnderTest.start(t, { service, timeouts, nameServers: [unknowing.address] })
+  assert.equal((await (await proxy.client()).exchange(get())).status, 503)
+  proxy.proxy.reload({ service, timeouts, nameServers: [dns.address], ...socketAccess })
+  // A failure is kept for a second.
+  let status = 503
+  for (let tries = 0; status === 503 && tries < 200; tries += 1) {
+    status = (await (await proxy.client()).exchange(get())).status
+    if (status === 503) await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  assert.equal(status, 200)
+})

@@ -19,6 +19,7 @@ const unused = { ...unusedServer, idle: 0, busy: 0, connecting: 0, waiting: 0, i
 
 function makeStats(more: Partial<ProxyStats> = {}): ProxyStats {
   return {
+    isListening: true,
     connections: 0,
     connectionsTotal: 10,
     connectionsRefusedTotal: 0,
