@@ -11,6 +11,7 @@ import type { Address } from '../core/options.ts'
 import type { AdminOptions } from '../core/service-options.ts'
 import { systemClock } from '../core/timers.ts'
 import type { AdminState, GroupStats, Logger } from '../index.ts'
+import { mayCollide } from '../net/colliding.ts'
 import type { LiveEvent, LiveEventKind } from '../observe/live-event.ts'
 import { LogBudget } from '../observe/log-budget.ts'
 import { silentLogger } from '../observe/logger.ts'
@@ -121,7 +122,7 @@ export class AdminListener implements AsyncDisposable {
     const next = this.#makeServer(where, token)
     if (isDeepStrictEqual(where, before.where)) return { address: undefined, commit: takeRights, abandon: () => Promise.resolve() }
     // From one address of a port to all of them: both at a time cannot be had.
-    const collides = where.kind === 'tcp' && before.where.kind === 'tcp' && where.port === before.where.port && where.port !== 0
+    const collides = mayCollide(where, before.where)
     if (collides) before.release()
     const goBack = async (): Promise<void> => {
       await next.close()

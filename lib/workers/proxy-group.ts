@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { assert } from '../core/assert.ts'
 import { ProxyError } from '../core/errors.ts'
 import { resolveOptions, resolveSupervision, workersMax, type ProxyConfig, type ProxyOptions, type Supervision } from '../core/options.ts'
+import { findColliding } from '../net/colliding.ts'
 import type { LiveEvent } from '../observe/live-event.ts'
 import { silentLogger, type Logger } from '../observe/logger.ts'
 import { checkPolicies } from '../policy/policy.ts'
@@ -228,6 +229,7 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
     const config = resolveOptions(options, this.#config.via)
     checkPolicies(config)
     const count = workers === undefined ? this.#slots.length : resolveWorkers(workers)
+    const { added, released } = await this.#bindNew(addresses)
     const before: GroupPlan = {
       config: this.#config,
       supervision: this.#supervision,
@@ -237,7 +239,6 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
       onLine: this.#onLine,
     }
     const slotsBefore = this.#slots
-    const added = await bindAll(addresses.filter((address) => !before.sockets.some(({ wanted }) => wanted === address)))
     try {
       this.#throwUnlessServing()
       this.#take({
@@ -259,11 +260,47 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
         await this.#tellOptions(added.map(({ wanted }) => wanted))
       }
       for (const socket of added) socket.close()
+      await this.#bindAgain(released)
       throw error
     }
     this.#removeSlots(count)
     await this.#closeSockets(before.sockets.filter(({ wanted }) => !addresses.includes(wanted)))
     return added.map(({ address }) => address)
+  }
+
+  /**
+   * Sockets for the addresses that are new. Of those that are to be left, what is in the way is released first: no worker has it, and
+   * connections there are refused until the first new worker accepts. The others go on.
+   */
+  async #bindNew(addresses: readonly string[]): Promise<{ readonly added: SharedSocket[]; readonly released: readonly SharedSocket[] }> {
+    const wanted = addresses.filter((address) => !this.#sockets.some((socket) => socket.wanted === address))
+    const left = this.#sockets.filter((socket) => !addresses.includes(socket.wanted))
+    try {
+      return { added: await bindAll(wanted), released: [] }
+    } catch (error) {
+      const released = findColliding(error, wanted, left)
+      if (released.length === 0) throw error
+      await this.#closeSockets(released)
+      try {
+        return { added: await bindAll(wanted), released }
+      } catch (again) {
+        await this.#bindAgain(released)
+        throw again
+      }
+    }
+  }
+
+  /** What was released for nothing. Workers that have left it cannot have it again: others are started. */
+  async #bindAgain(released: readonly SharedSocket[]): Promise<void> {
+    if (released.length === 0 || !this.#isServing) return
+    try {
+      this.#sockets = [...this.#sockets, ...(await bindAll(released.map(({ wanted }) => wanted)))]
+      this.#generation++
+      await this.reload()
+    } catch (error) {
+      const addresses = released.map(({ wanted }) => wanted).join(', ')
+      this.#logger.error({ err: error }, `${addresses} could not be opened again: ${(error as Error).message}`)
+    }
   }
 
   #throwUnlessServing(): void {

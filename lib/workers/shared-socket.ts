@@ -25,7 +25,12 @@ export class SharedSocket {
         return new SharedSocket(text, formatAddress(wanted), bindHandle(wanted.path, -1, -1))
       }
       const handle = await bindPort(wanted.host, wanted.port)
-      return new SharedSocket(text, formatAddress({ kind: 'tcp', ...boundAddress(handle) }), handle)
+      try {
+        return new SharedSocket(text, formatAddress({ kind: 'tcp', ...boundAddress(handle) }), handle)
+      } catch (error) {
+        handle.close()
+        throw error
+      }
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error)
       throw new ProxyError('ERR_EPROXY_LISTEN', `cannot listen on ${formatAddress(wanted)}: ${why}`, error)

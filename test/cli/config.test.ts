@@ -176,14 +176,16 @@ class Traffic implements AsyncDisposable {
   readonly #done: Promise<unknown>
   #isStopped = false
 
-  constructor(port: number) {
-    this.#done = Promise.all([this.#run(port), this.#run(port)])
+  /** To a port of 127.0.0.1, or a socket file. */
+  constructor(place: number | string) {
+    this.#done = Promise.all([this.#run(place), this.#run(place)])
   }
 
-  async #run(port: number): Promise<void> {
+  async #run(place: number | string): Promise<void> {
+    const where = typeof place === 'number' ? { host: '127.0.0.1', port: place } : { socketPath: place }
     while (!this.#isStopped) {
       try {
-        const request = http.get({ host: '127.0.0.1', port, agent: this.#agent, headers: { host: 'localhost' } })
+        const request = http.get({ ...where, path: '/', agent: this.#agent, headers: { host: 'localhost' } })
         const [response] = (await once(request, 'response')) as [http.IncomingMessage]
         response.resume()
         await once(response, 'end')
@@ -290,6 +292,42 @@ for (const workers of ['1', '2']) {
       replaceFile(path, config(second, folder.file('none/3.sock')))
       await proxy.said(/was not reloaded.*the folder does not exist/)
       assert.equal((await get(second, '/')).body, 'here')
+    })
+
+    test('a listener moves from all addresses of its port to one, back, and nowhere when another has one; the others go on', async () => {
+      using folder = new TemporaryFolder()
+      await using origin = await NamedOrigin.start('here')
+      const path = folder.file('a.yaml')
+      const other = folder.file('other.sock')
+      const config = (address: string): string => `listeners: ['${address}', 'unix:${other}']\nupstreams: { app: ['${origin.address}'] }\n`
+      fs.writeFileSync(path, config(':0'))
+      await using proxy = new EndedCommand(['--workers', workers, '--config', path, '--log-format', 'json'])
+      const [listening] = await proxy.saidTimes(2, /listening on/)
+      const port = Number(/:(\d+)$/.exec(JSON.parse(listening!).address)?.[1])
+      using tunnel = await Tunnel.open(port)
+      await using traffic = new Traffic(other)
+      await traffic.goesOn()
+
+      replaceFile(path, config(`127.0.0.1:${port}`))
+      await proxy.said(/"configuration reloaded"/)
+      assert.equal((await get(port, '/')).body, 'here')
+      // Only Linux has more addresses of its own than one without being told.
+      if (process.platform === 'linux') {
+        const neighbour = createServer().listen(port, '127.0.0.2')
+        await once(neighbour, 'listening')
+        replaceFile(path, config(`:${port}`))
+        await proxy.said(/was not reloaded.*cannot listen on :\d+: the address is already in use/)
+        assert.equal((await get(port, '/')).body, 'here')
+        neighbour.close()
+        await once(neighbour, 'close')
+        proxy.process.kill('SIGHUP')
+      } else replaceFile(path, config(`:${port}`))
+      await proxy.saidTimes(2, /"configuration reloaded"/)
+      assert.equal((await get(port, '/')).body, 'here')
+      await tunnel.echoes('after all')
+      await traffic.goesOn()
+      assert.deepEqual(traffic.faults, [])
+      assert.doesNotMatch(proxy.stderrText, /could not be opened again/)
     })
   })
 }
