@@ -21,9 +21,9 @@ import type {
   RouteOptions,
   ServiceOptions,
 } from '../core/service-options.ts'
-import type { CompleteContent, CompleteListener, CompleteRateLimit, CompleteRoute } from './complete.ts'
+import type { CompleteContent, CompleteGroup, CompleteHealth, CompleteListener, CompleteRateLimit, CompleteRoute } from './complete.ts'
 import type { Configuration } from './configuration.ts'
-import type { FileErrorPages, FileGroup, FileHealth, FilePage, Secret } from './schema.ts'
+import type { FileErrorPages, FilePage, Secret } from './schema.ts'
 
 /** Reads a secret, wherever it is. */
 export type ReadSecret = (secret: Secret, steps: readonly PropertyKey[]) => string
@@ -124,7 +124,7 @@ function assembleErrorPages(pages: FileErrorPages, steps: readonly PropertyKey[]
   return rows.length === 0 ? undefined : Object.fromEntries(rows)
 }
 
-function assembleGroup(row: FileGroup): GroupOptions {
+function assembleGroup(row: CompleteGroup): GroupOptions {
   const { outlier, stickyCookie } = row
   return present<GroupOptions>({
     servers: row.servers,
@@ -162,7 +162,7 @@ function assembleGroup(row: FileGroup): GroupOptions {
   })
 }
 
-function assembleHealth(row: FileHealth): HealthOptions {
+function assembleHealth(row: CompleteHealth): HealthOptions {
   return present<HealthOptions>({
     kind: row.kind,
     path: row.path,

@@ -15,11 +15,20 @@ import {
   type Timeouts,
 } from '../core/options.ts'
 import { suggest } from '../core/suggest.ts'
+import { formatQuantity } from '../core/units.ts'
 import { findEditFault, findValueFault } from '../policy/field-edits.ts'
 import { edgeSecurityFields, findSecurityFault } from '../policy/security-fields.ts'
 import { findCookieFault } from '../upstream/sticky-cookie.ts'
 import { canonicalAddress, show } from './leaves.ts'
-import { defaultStickyCookie, type FileContent, type FileGroup, type FileListener, type FileRateLimit, type FileRoute } from './schema.ts'
+import {
+  defaultStickyCookie,
+  type FileContent,
+  type FileGroup,
+  type FileHealth,
+  type FileListener,
+  type FileRateLimit,
+  type FileRoute,
+} from './schema.ts'
 
 type Profile = 'raw' | 'edge'
 type Given<T, K extends keyof T> = T & { readonly [P in K]-?: Exclude<T[P], undefined> }
@@ -38,14 +47,17 @@ export type CompleteListener = Given<
   | 'requestBodyBytes'
 >
 export type CompleteRoute = Given<FileRoute, 'name'>
+export type CompleteHealth = Given<FileHealth, 'timeout'>
+export type CompleteGroup = Omit<FileGroup, 'health'> & { readonly health?: CompleteHealth }
 export type CompleteRateLimit = Given<FileRateLimit, 'burst' | 'shared'>
 
 /** The file with everything that has a default. */
 export type CompleteContent = Omit<
   Given<FileContent, 'profile' | 'workers' | 'forwarded' | 'halfClosedClients' | 'reuseAfterBody' | 'socketAccess'>,
-  'listeners' | 'routes' | 'rateLimits' | 'timeouts' | 'limits' | 'pool' | 'desync' | 'supervision' | 'log'
+  'listeners' | 'upstreams' | 'routes' | 'rateLimits' | 'timeouts' | 'limits' | 'pool' | 'desync' | 'supervision' | 'log'
 > & {
   readonly listeners: CompleteListener[]
+  readonly upstreams: Record<string, CompleteGroup>
   readonly routes: CompleteRoute[]
   readonly rateLimits: Record<string, CompleteRateLimit>
   readonly timeouts: Timeouts
@@ -114,6 +126,7 @@ export function complete(file: FileContent): CompleteContent {
   )
   if (listeners.some((row) => row.rateLimits.includes(edgeRateLimitName)))
     rateLimits[edgeRateLimitName] ??= { ...edgeRateLimit, shared: hasStore }
+  const upstreams = Object.fromEntries(Object.entries(file.upstreams).map(([name, row]) => [name, completeGroup(row)]))
   const [onlyGroup, ...others] = Object.keys(file.upstreams)
   const isOnlyGroup = onlyGroup !== undefined && others.length === 0
   const routes = file.routes.length === 0 && isOnlyGroup ? [makeDefaultRoute(onlyGroup)] : file.routes
@@ -122,6 +135,7 @@ export function complete(file: FileContent): CompleteContent {
     profile,
     workers: file.workers ?? 'auto',
     listeners,
+    upstreams,
     routes: routes.map((row, index) => ({ ...row, name: row.name ?? `route-${index + 1}` })),
     rateLimits,
     log: { level: file.log.level ?? 'info', format: file.log.format ?? 'auto' },
@@ -150,6 +164,13 @@ function completeListener(row: FileListener, file: FileContent, fileProfile: Pro
     profile,
     rules: { ...file.rules, ...row.rules },
   }
+}
+
+const healthTimeoutMs = 2_000
+
+function completeGroup({ health, ...row }: FileGroup): CompleteGroup {
+  if (health === undefined) return row
+  return { ...row, health: { ...health, timeout: health.timeout ?? Math.min(healthTimeoutMs, health.interval) } }
 }
 
 function makeDefaultRoute(group: string): FileRoute {
@@ -328,7 +349,7 @@ function findGroupObjections({ upstreams, routes }: CompleteContent): Objection[
     if (group.health !== undefined && group.health.timeout > group.health.interval)
       found.push({
         steps: ['upstreams', name, 'health', 'timeout'],
-        message: 'a check has to end before the next one begins: expected at most health.interval',
+        message: `a check has to end before the next one begins: expected at most health.interval, which is ${formatQuantity('ms', group.health.interval)}, not ${formatQuantity('ms', group.health.timeout)}`,
       })
     if (group.outlier !== undefined && group.outlier.ejectMax < group.outlier.eject)
       found.push({ steps: ['upstreams', name, 'outlier', 'ejectMax'], message: 'expected no less than outlier.eject' })
@@ -337,7 +358,7 @@ function findGroupObjections({ upstreams, routes }: CompleteContent): Objection[
 }
 
 /** What somebody wrote in the belief that it does something. */
-function findIdleOptions({ balance, hashOn, stickyCookie, health }: FileGroup, steps: readonly PropertyKey[]): Objection[] {
+function findIdleOptions({ balance, hashOn, stickyCookie, health }: CompleteGroup, steps: readonly PropertyKey[]): Objection[] {
   const found: Objection[] = []
   const unused = (key: string, message: string): void => void found.push({ steps: [...steps, ...key.split('.')], isKey: true, message })
   if (hashOn.kind !== 'client' && balance !== 'hash') unused('hashOn', `it is for balance: hash, and balance is ${balance}`)

@@ -284,7 +284,11 @@ const healthFields = z.strictObject({
   }).prefault('/'),
   host: fieldValue("Host of the request; '' = the address of the server").prefault(''),
   interval: quantity('ms', { min: 100, max: day }, 'from one check to the next, varied by 10 %').prefault('5s'),
-  timeout: quantity('ms', { min: 10, max: day }, 'for a check as a whole').prefault('2s'),
+  timeout: quantity(
+    'ms',
+    { min: 10, max: day },
+    'for a check as a whole; 2s by default, or interval where that is shorter',
+  ).exactOptional(),
   rise: quantity('count', { min: 1, max: 1_000 }, 'good checks in a row that bring a server back').prefault(2),
   fall: quantity('count', { min: 1, max: 1_000 }, 'failed checks in a row that take a server out').prefault(3),
   statuses: statuses.describe('statuses that are good: numbers and ranges').prefault(['200-399']),

@@ -354,6 +354,10 @@ test('every mistake is told with its line, its column and what was expected', ()
       'a.yaml:1:69: upstreams.app.health.body: a check of kind tcp asks for nothing; it is for kind: http',
     ],
     [
+      `upstreams: { app: { servers: [x:1], health: { interval: 1s, timeout: 3s } } }\n`,
+      'a.yaml:1:70: upstreams.app.health.timeout: a check has to end before the next one begins: expected at most health.interval, which is 1s, not 3s',
+    ],
+    [
       `upstreams: { app: { servers: [{ address: x:1, weight: 0 }, { address: x:2, backup: true }] } }\n`,
       'a.yaml:1:21: upstreams.app.servers: no server of this group gets requests: every weight is 0',
     ],
@@ -435,6 +439,15 @@ test('secrets come from the environment, or from a file beside the configuration
   const { configuration } = loadConfiguration({ path: folder.file('a.yaml'), overrides: [], environment: { STORE: 'redis://h:1' } })
   assert.equal(configuration.admin?.token, 'from a file')
   assert.equal(configuration.service.rateLimitStore?.url, 'redis://h:1')
+})
+
+test('a check of health takes 2 s at most, or its interval where that is shorter, unless it is said', () => {
+  const timeoutOf = (health: string): number | undefined =>
+    load(`upstreams: { app: { servers: [x:1], health: ${health} } }\n`).configuration.service.groups['app']?.health?.timeoutMs
+  assert.equal(timeoutOf('/up'), 2_000)
+  assert.equal(timeoutOf('{ interval: 1s }'), 1_000)
+  assert.equal(timeoutOf('{ interval: 1s, timeout: 300ms }'), 300)
+  assert.equal(timeoutOf('{ interval: 10s, timeout: 10s }'), 10_000)
 })
 
 test('what is defined and used by nothing is told, and is no mistake', () => {
