@@ -1,5 +1,6 @@
 /** The token of the admin listener, from a file: on a command line everybody could read it. */
 import fs from 'node:fs'
+import { adminTokenForm, isAdminToken } from '../core/admin-token.ts'
 import { misuse, quoteArgument } from './command-line.ts'
 
 /** Throws ProxyError ERR_EPROXY_OPTION. */
@@ -10,6 +11,6 @@ export function readTokenFile(path: string): string {
   } catch (error) {
     throw misuse(`--admin-token-file: cannot read ${quoteArgument(path)}: ${(error as Error).message}`)
   }
-  if (/^\S{16,}$/.test(token)) return token
-  throw misuse(`--admin-token-file: ${quoteArgument(path)} has to hold 16 or more characters without white space`)
+  if (isAdminToken(token)) return token
+  throw misuse(`--admin-token-file: ${quoteArgument(path)} has to hold ${adminTokenForm}`)
 }

@@ -5,6 +5,7 @@
 import fs from 'node:fs'
 import { dirname, extname, resolve } from 'node:path'
 import { TextDecoder } from 'node:util'
+import { adminTokenForm, isAdminToken } from '../core/admin-token.ts'
 import { ProxyError } from '../core/errors.ts'
 import { resolveOptions } from '../core/options.ts'
 import type { PageContentOptions } from '../core/service-options.ts'
@@ -63,6 +64,9 @@ export function interpret({ path, overrides, environment }: Sources, text: strin
     (secret, steps) => {
       const { text: value, fault } = readSecret(secret, path, environment)
       if (fault !== '') objections.push({ steps, message: fault })
+      // '' is written for none; what is elsewhere was meant to be one.
+      else if (steps[0] === 'admin' && secret !== '' && !isAdminToken(value))
+        objections.push({ steps, message: `expected ${adminTokenForm}` })
       return value
     },
     (page, steps, isJson) => {

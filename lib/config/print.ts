@@ -8,7 +8,9 @@ import type { Loaded } from './load.ts'
 import { overrideAt, type Override } from './overrides.ts'
 import { fileSchema } from './schema.ts'
 
-const mask = '********'
+/** As long as a token has to be: what is printed is a file that can be read. */
+/** As long as a token has to be: what is printed is a file that can be read. */
+const mask = '****************'
 
 export function printConfiguration({ content, document }: Loaded, overrides: readonly Override[]): string {
   const output = new Document(maskSecrets(z.encode(fileSchema, content)))

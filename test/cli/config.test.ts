@@ -51,7 +51,7 @@ describe('without starting anything', () => {
     const path = folder.file('a.yaml')
     fs.writeFileSync(
       path,
-      'upstreams: { app: [127.0.0.1:1] }\ntimeouts: { queue: 5s, dns: 1s, linger: 1s }\nadmin: { address: 127.0.0.1:1, token: secret }\n',
+      'upstreams: { app: [127.0.0.1:1] }\ntimeouts: { queue: 5s, dns: 1s, linger: 1s }\nadmin: { address: 127.0.0.1:1, token: a-secret-of-some-length }\n',
     )
     const { code, stdout } = await runToEnd(['--print-config', '--config', path, '--timeout-queue', '7s'], [], {
       EPROXY_TIMEOUT_QUEUE: '6s',
@@ -63,7 +63,7 @@ describe('without starting anything', () => {
       '  dns: 2s # EPROXY_TIMEOUT_DNS',
       `  linger: 1s # ${path}:2`,
       '  connect: 4s # default',
-      '  token: "********" # ',
+      '  token: "****************" # ',
     ])
       assert(stdout.includes(line), `${line} in ${stdout}`)
     assert.doesNotMatch(stdout, /secret/)

@@ -265,25 +265,26 @@ for (const workers of [1, 2]) {
     })
 
     test('the admin listener comes, has another token, moves and goes', async () => {
+      const [one, two] = ['the-first-token-of-two', 'the-second-token-of-two']
       await using subject = await Subject.start(answering, '')
-      await subject.reload("admin: { address: '127.0.0.1:0', token: one }")
+      await subject.reload(`admin: { address: '127.0.0.1:0', token: ${one} }`)
       const first = adminPort(await subject.child.said(/admin listener on/))
       assert.equal(await ask(first, '/readyz'), 200)
-      assert.equal(await ask(first, '/reload', 'POST', 'two'), 401)
+      assert.equal(await ask(first, '/reload', 'POST', two), 401)
 
       // Asked for with the token that ends with it.
-      subject.write("admin: { address: '127.0.0.1:0', token: two }")
-      assert.equal(await ask(first, '/reload', 'POST', 'one'), 200)
-      assert.equal(await ask(first, '/reload', 'POST', 'one'), 401)
-      assert.equal(await ask(first, '/reload', 'POST', 'two'), 200)
+      subject.write(`admin: { address: '127.0.0.1:0', token: ${two} }`)
+      assert.equal(await ask(first, '/reload', 'POST', one), 200)
+      assert.equal(await ask(first, '/reload', 'POST', one), 401)
+      assert.equal(await ask(first, '/reload', 'POST', two), 200)
 
       const events = http.get({ host: '127.0.0.1', port: first, path: '/events', agent: false, headers: { host: 'localhost' } })
       const [stream] = (await once(events, 'response')) as [IncomingMessage]
       const ended = once(stream, 'end')
       stream.resume()
       const socket = subject.folder.file('admin')
-      subject.write(`admin: { address: 'unix:${socket}', token: two }`)
-      assert.equal(await ask(first, '/reload', 'POST', 'two'), 200)
+      subject.write(`admin: { address: 'unix:${socket}', token: ${two} }`)
+      assert.equal(await ask(first, '/reload', 'POST', two), 200)
       // Who reads there is not held.
       await ended
       assert.equal(await ask(first, '/healthz'), 'ECONNREFUSED')
@@ -291,11 +292,11 @@ for (const workers of [1, 2]) {
       assert.match(status.body, /"history"/)
 
       // From one address of a port to all of that port, which cannot be had at a time.
-      subject.write(`admin: { address: '127.0.0.1:${first}', token: two }`)
+      subject.write(`admin: { address: '127.0.0.1:${first}', token: ${two} }`)
       subject.child.process.kill('SIGHUP')
       await subject.child.saidTimes(2, new RegExp(`admin listener on 127\\.0\\.0\\.1:${first}`))
-      subject.write(`admin: { address: '0.0.0.0:${first}', token: two, public: true }`)
-      assert.equal(await ask(first, '/reload', 'POST', 'two'), 200)
+      subject.write(`admin: { address: '0.0.0.0:${first}', token: ${two}, public: true }`)
+      assert.equal(await ask(first, '/reload', 'POST', two), 200)
       await subject.child.said(new RegExp(`admin listener on 0\\.0\\.0\\.0:${first}`))
       assert.equal(await ask(first, '/readyz'), 200)
 
@@ -326,16 +327,17 @@ for (const workers of [1, 2]) {
     })
 
     test('another log level holds, and what an operator has set until then', async () => {
-      const admin = "admin: { address: '127.0.0.1:0', token: t }\n"
+      const token = 'a-token-of-some-length'
+      const admin = `admin: { address: '127.0.0.1:0', token: ${token} }\n`
       await using subject = await Subject.start(answering, admin)
       const port = adminPort(await subject.child.said(/admin listener on/))
       subject.write(`${admin}log: { level: warn }`)
-      assert.equal(await ask(port, '/reload', 'POST', 't'), 200)
+      assert.equal(await ask(port, '/reload', 'POST', token), 200)
       subject.write(`${admin}log: { level: warn }\nvia: other`)
-      assert.equal(await ask(port, '/reload', 'POST', 't'), 200)
+      assert.equal(await ask(port, '/reload', 'POST', token), 200)
       assert.doesNotMatch(subject.child.stderrText, /configuration reloaded/)
       subject.write(`${admin}log: { level: info }`)
-      assert.equal(await ask(port, '/reload', 'POST', 't'), 200)
+      assert.equal(await ask(port, '/reload', 'POST', token), 200)
       await subject.child.said(/configuration reloaded/)
     })
 

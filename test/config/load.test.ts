@@ -296,6 +296,10 @@ test('every mistake is told with its line, its column and what was expected', ()
       `${group}admin: { address: ':9090', public: true }`,
       'a.yaml:2:36: admin.public: :9090 can be reached from other machines and needs a token: who does not know it sees nothing there',
     ],
+    [
+      `${group}admin: { address: '127.0.0.1:1', token: 15-characters-- }\n`,
+      'a.yaml:2:41: admin.token: expected 16 or more characters without white space',
+    ],
     [`${group}admin: { address: '127.0.0.1:1', token: { env: NONE } }\n`, 'a.yaml:2:34: admin.token: the environment has no variable NONE'],
     [
       `${group}rateLimitStore: http://h\n`,
@@ -431,14 +435,20 @@ test('a flag goes before the file, and what is wrong with it is told in its name
 
 test('secrets come from the environment, or from a file beside the configuration', () => {
   using folder = new TemporaryFolder()
-  fs.writeFileSync(folder.file('token'), 'from a file\n')
+  fs.writeFileSync(folder.file('token'), 'a-token-from-a-file\n')
   fs.writeFileSync(
     folder.file('a.yaml'),
     `${group}admin: { address: '127.0.0.1:1', token: { file: token } }\nrateLimitStore: { url: { env: STORE } }\n`,
   )
   const { configuration } = loadConfiguration({ path: folder.file('a.yaml'), overrides: [], environment: { STORE: 'redis://h:1' } })
-  assert.equal(configuration.admin?.token, 'from a file')
+  assert.equal(configuration.admin?.token, 'a-token-from-a-file')
   assert.equal(configuration.service.rateLimitStore?.url, 'redis://h:1')
+  // The file is there and nothing is in it: somebody meant to have a token.
+  fs.writeFileSync(folder.file('token'), '\n')
+  assert.throws(
+    () => loadConfiguration({ path: folder.file('a.yaml'), overrides: [], environment: { STORE: 'redis://h:1' } }),
+    /admin\.token: expected 16 or more characters without white space$/,
+  )
 })
 
 test('a check of health takes 2 s at most, or its interval where that is shorter, unless it is said', () => {

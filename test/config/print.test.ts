@@ -38,12 +38,12 @@ const overrides: readonly Override[] = [
   { steps: ['workers'], value: '3', shown: '--workers' },
   { steps: ['timeouts', 'queue'], value: '0s500ms', shown: 'EPROXY_TIMEOUT_QUEUE' },
 ]
-const environment = { TOKEN: 'sesame' }
+const environment = { TOKEN: 'a-sesame-of-some-length' }
 
 test('what is printed is a file that gives the same configuration', () => {
   const loaded = interpret({ path: 'a.yaml', overrides, environment }, text)
   const printed = printConfiguration(loaded, overrides)
-  const again = interpret({ path: 'b.yaml', overrides: [], environment }, printed.replace('********', 'pa@ss'))
+  const again = interpret({ path: 'b.yaml', overrides: [], environment }, printed.replace('****************', 'pa@ss'))
   assert.deepEqual(again.configuration, loaded.configuration)
   // And as a fixed point: what is printed of that says the same.
   const values = (output: string): string => output.replaceAll(/ # .*$/gm, '')
@@ -115,13 +115,13 @@ test('every value says where it came from', () => {
 })
 
 test('secrets that were written out are masked', () => {
-  const written = text.replace('{ env: TOKEN }', 'open-sesame')
+  const written = text.replace('{ env: TOKEN }', 'an-open-sesame-of-some-length')
   const loaded = interpret({ path: 'a.yaml', overrides: [], environment }, written)
-  const printed = printConfiguration({ ...loaded, content: withKey(loaded.content, 'open-sesame') }, [])
-  assert.match(printed, / key: "?\*{8}"?/)
+  const printed = printConfiguration({ ...loaded, content: withKey(loaded.content, 'an-open-sesame-of-some-length') }, [])
+  assert.match(printed, / key: "?\*{16}"?/)
   assert.doesNotMatch(printed, /sesame|pa@ss/)
-  assert.match(printed, /token: "?\*{8}"?/)
-  assert.match(printed, /url: redis:\/\/user:\*{8}@host:1\/2/)
+  assert.match(printed, /token: "?\*{16}"?/)
+  assert.match(printed, /url: redis:\/\/user:\*{16}@host:1\/2/)
 })
 
 /** A key of TLS for its store. */
