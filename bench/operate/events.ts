@@ -54,6 +54,9 @@ export const eventTable: readonly OperateEvent[] = [
     return `in effect after ${await timed(() => answers(stage, 200))}`
   }),
   event('a bad file', async ({ stage }) => {
+    // What a good one said before has to stay; alone, nobody has written that yet.
+    stage.writeConfiguration(withRoute(stage.configuration, addedRoute))
+    await answers(stage, 200)
     const since = stage.proxyHasSaid
     stage.writeConfiguration(withRoute(stage.configuration, mistake))
     const line = await stage.proxySays(/eproxy\.yaml:\d+:\d+/, since)
