@@ -66,7 +66,7 @@ export const ruleTable = {
   'H1-VIA-LOOP': { section: 'RFC 9110 section 7.6.3', status: 508, refuses: 'a request that has passed this proxy before', fixed: 'hop' },
   'H1-UPGRADE': { section: 'RFC 9110 section 7.8', status: 400, refuses: 'an Upgrade field, nominated by Connection, that is not a list of protocols', warn: 'the connection stays HTTP/1.1, and nothing is offered to the upstream: an Upgrade may be ignored (RFC 9110 section 7.8)' },
   // Host, RFC 9112 section 3.2
-  'H1-HOST-MISSING': { section: 'RFC 9112 section 3.2', status: 400, refuses: 'a 1.1 request without Host', fixed: 'authority' },
+  'H1-HOST-MISSING': { section: 'RFC 9112 section 3.2', status: 400, refuses: 'a request without Host where it is needed: always in 1.1, in 1.0 for a redirect to the same host', fixed: 'authority' },
   'H1-HOST-MULTIPLE': { section: 'RFC 9112 section 3.2', status: 400, refuses: 'a request with more than one Host', fixed: 'authority' },
   'H1-HOST-EMPTY': { section: 'RFC 9110 section 4.2.1', status: 400, refuses: 'an empty Host, which an http target cannot have', fixed: 'authority' },
   'H1-HOST-INVALID': { section: 'RFC 9112 section 3.2', status: 400, refuses: 'a Host that is not uri-host [":" port]', fixed: 'authority' },

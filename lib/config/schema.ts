@@ -495,7 +495,7 @@ const fieldEdits = z.strictObject({
 
 const redirectStatuses = [301, 302, 303, 307, 308] as const
 const redirectFields = z.strictObject({
-  location: checkedText('where to; may hold {host}, {path} and {query}', (text) => {
+  location: checkedText('where to; may hold {host}, {path} and {query}; a 1.0 request without Host has no {host}, and gets 400', (text) => {
     const unknown = /\{(?!(?:host|path|query)\})[^}]*\}?/.exec(text)?.[0]
     if (unknown !== undefined) throw new Error(`${show(unknown)} stands for nothing; there are {host}, {path} and {query}`)
     if (text.includes('?{query}')) throw new Error('{query} has its ? already: write {path}{query}')
