@@ -23,7 +23,7 @@ import type {
 } from '../core/service-options.ts'
 import type { CompleteContent, CompleteGroup, CompleteHealth, CompleteListener, CompleteRateLimit, CompleteRoute } from './complete.ts'
 import type { Configuration } from './configuration.ts'
-import type { FileErrorPages, FilePage, Secret } from './schema.ts'
+import type { FileErrorPages, FilePage, FileRetry, Secret } from './schema.ts'
 
 /** Reads a secret, wherever it is. */
 export type ReadSecret = (secret: Secret, steps: readonly PropertyKey[]) => string
@@ -194,13 +194,24 @@ function assembleRoute(row: CompleteRoute, errorPages: ErrorPages | undefined): 
     errorPages,
     timeouts: row.timeouts,
     requestBodyBytes: row.requestBodyBytes,
-    retry: row.retry satisfies RetryOptions | undefined,
+    retry: row.retry && assembleRetry(row.retry),
     rateLimits: row.rateLimits,
     allow: row.allow,
     deny: row.deny,
     mirror: mirror && { group: mirror.upstream, share: mirror.share },
     rules: row.rules,
   })
+}
+
+function assembleRetry({ on, ...row }: FileRetry): RetryOptions {
+  return {
+    ...row,
+    on: on.flatMap((reason): RetryOptions['on'] => {
+      if (typeof reason === 'string') return [reason]
+      const [from, to] = reason
+      return Array.from({ length: to - from + 1 }, (_none, index) => from + index)
+    }),
+  }
 }
 
 function assembleAction({ upstream, redirect, answer }: CompleteRoute): RouteAction {

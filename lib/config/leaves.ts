@@ -82,6 +82,24 @@ export function share(doc: string) {
     .meta({ description: doc, minimum: 0, maximum: 1, pattern: sharePattern })
 }
 
+/** A status, a class or a range of them, as the first and the last one. `first`: the least class that is of use. */
+export function statusRange(first: 1 | 4, expected: string) {
+  const one = `[${first}-5][0-9]{2}`
+  const pattern = `^([${first}-5]xx|${one}(-${one})?)$`
+  return z
+    .codec(z.union([z.number(), z.string()], { error: `expected ${expected}` }), z.tuple([z.number(), z.number()]), {
+      decode: (given, context): [number, number] => {
+        const [from = '', to = from] = new RegExp(pattern).test(String(given)) ? String(given).split('-') : []
+        const range: [number, number] = [Number(from.replace('xx', '00')), Number(to.replace('xx', '99'))]
+        if (from !== '' && range[0] <= range[1]) return range
+        context.issues.push({ code: 'custom', message: `expected ${expected}, not ${show(given)}`, input: given })
+        return z.NEVER
+      },
+      encode: ([from, to]) => (from === to ? from : `${from}-${to}`),
+    })
+    .meta({ pattern, minimum: first * 100, maximum: 599, multipleOf: 1 })
+}
+
 /** Text that a function can object to, by an Error whose message is shown. */
 export function checkedText(doc: string, check: (text: string) => unknown) {
   return z

@@ -39,6 +39,7 @@ import {
   serverAddress,
   share,
   show,
+  statusRange,
   token,
 } from './leaves.ts'
 
@@ -252,29 +253,11 @@ const servers = z
   .min(1, { error: 'expected one server at least' })
   .describe('servers of the group: addresses, or sections with address, weight and backup')
 
-const statusList = z
-  .array(
-    z.codec(
-      z.union([z.number(), z.string()], { error: 'expected a status or a range, such as 200 or 200-399' }),
-      z.tuple([z.number(), z.number()]),
-      {
-        decode: (given, context): [number, number] => {
-          const [, from, to = from] = /^([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?$/.exec(String(given)) ?? []
-          if (from !== undefined && Number(from) <= Number(to)) return [Number(from), Number(to)] satisfies [number, number]
-          context.issues.push({
-            code: 'custom',
-            message: `${show(given)} is not a status or a range, such as 200 or 200-399`,
-            input: given,
-          })
-          return z.NEVER
-        },
-        encode: ([from, to]) => (from === to ? from : `${from}-${to}`),
-      },
-    ),
-  )
-  .min(1, { error: 'expected one status at least' })
-const statuses = z.union([statusList, short(z.union([z.number(), z.string()]), statusList, (one) => [one])], {
-  error: 'expected a status, a range, or a list of them',
+const statusForms = 'a status, a class or a range, such as 200, 2xx or 200-399'
+const goodStatus = statusRange(1, statusForms)
+const statusList = z.array(goodStatus).min(1, { error: 'expected one status at least' })
+const statuses = z.union([statusList, short(goodStatus, statusList, (one) => [z.encode(goodStatus, one)])], {
+  error: `expected ${statusForms}, or a list of them`,
 })
 
 const healthFields = z.strictObject({
@@ -291,7 +274,7 @@ const healthFields = z.strictObject({
   ).exactOptional(),
   rise: quantity('count', { min: 1, max: 1_000 }, 'good checks in a row that bring a server back').prefault(2),
   fall: quantity('count', { min: 1, max: 1_000 }, 'failed checks in a row that take a server out').prefault(3),
-  statuses: statuses.describe('statuses that are good: numbers and ranges').prefault(['200-399']),
+  statuses: statuses.describe('statuses that are good: numbers, classes (2xx) and ranges (200-399)').prefault(['200-399']),
   body: z.string().max(4_096).describe("text that has to be part of the body; '' = not looked at").prefault(''),
 })
 
@@ -521,16 +504,15 @@ const answer = z
   })
   .describe('answers by itself: a body, a status, or a section')
 
+const retryReasons = 'connect, closed, timeout, or a status, a class or a range from 400 to 599, such as 503, 5xx or 502-504'
 const retry = z
   .strictObject({
     attempts: quantity('count', { min: 0, max: 16 }, 'servers tried after the first').prefault(1),
     on: z
-      .array(
-        z.union([z.enum(['connect', 'closed', 'timeout']), z.int().min(400).max(599)], {
-          error: 'expected connect, closed, timeout or a status from 400 to 599',
-        }),
+      .array(z.union([z.enum(['connect', 'closed', 'timeout']), statusRange(4, retryReasons)], { error: `expected ${retryReasons}` }))
+      .describe(
+        'connect: nothing was sent; closed: the connection ended without a response; timeout; or a status, 5xx or 502-504, for idempotent methods',
       )
-      .describe('connect: nothing was sent; closed: the connection ended without a response; timeout; or a status, for idempotent methods')
       .prefault(['connect', 'closed']),
     budget: share('share of the exchanges of the group that may be retries').prefault(0.2),
     budgetMin: quantity('count', { min: 0, max: countMax }, 'retries that are allowed beyond that share').prefault(3),
@@ -749,6 +731,7 @@ export type FileContent = z.output<typeof fileSchema>
 export type FileListener = z.output<typeof listener>
 export type FileGroup = z.output<typeof group>
 export type FileRoute = z.output<typeof route>
+export type FileRetry = z.output<typeof retry>
 export type FileHealth = z.output<typeof healthFields>
 export type FileRateLimit = z.output<typeof rateLimitFields>
 export type FilePage = z.output<typeof jsonPage>

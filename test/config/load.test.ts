@@ -460,6 +460,28 @@ test('a check of health takes 2 s at most, or its interval where that is shorter
   assert.equal(timeoutOf('{ interval: 10s, timeout: 10s }'), 10_000)
 })
 
+test('statuses may be written as classes and ranges', () => {
+  const { groups, routes } = load(`upstreams: { app: { servers: [x:1], health: { statuses: [2xx, 301-302, 404] } } }
+routes: [{ upstream: app, retry: { on: [closed, 429, 502-504, 5xx] } }]\n`).configuration.service
+  assert.deepEqual(groups['app']?.health?.statuses, [
+    [200, 299],
+    [301, 302],
+    [404, 404],
+  ])
+  assert.deepEqual(routes[0]?.retry?.on.slice(0, 6), ['closed', 429, 502, 503, 504, 500])
+  assert.equal(routes[0]?.retry?.on.at(-1), 599)
+  const expected = 'expected connect, closed, timeout, or a status, a class or a range from 400 to 599, such as 503, 5xx or 502-504'
+  for (const wrong of ['conect', '504-502', '6xx', '3xx', 200])
+    assert.match(
+      problemsOf(`${group}routes: [{ upstream: app, retry: { on: [${wrong}] } }]\n`).join(''),
+      new RegExp(`retry\\.on\\[0\\]: ${expected}, not `),
+    )
+  assert.match(
+    problemsOf('upstreams: { app: { servers: [x:1], health: { statuses: 6xx } } }').join(''),
+    /health\.statuses: expected a status, a class or a range, such as 200, 2xx or 200-399, not "6xx"/,
+  )
+})
+
 test('what is defined and used by nothing is told, and is no mistake', () => {
   const { configuration } = load('upstreams: { a: [x:1], b: [x:1] }\nroutes: [{ upstream: a }]\nrateLimits: { c: 1/s }\n')
   assert.deepEqual(configuration.warnings, ['upstreams.b is used by no route', 'rateLimits.c is used by no route and no listener'])
