@@ -14,14 +14,14 @@ const kinds = {
   ms: {
     short: 'duration',
     name: 'a duration, such as 10s or 1h30m',
-    pattern: '^(0+|([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$',
+    pattern: '^(0+|(?=.)([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$',
   },
   bytes: { short: 'size', name: 'a size, such as 512, 64k or 1m', pattern: '^[0-9]+[kmgKMG]?$' },
   'bytes/s': { short: 'rate', name: 'a rate in bytes, such as 240 or 64k/s', pattern: '^[0-9]+[kmgKMG]?(/s)?$' },
   count: { short: 'number', name: 'a whole number', pattern: '^[0-9]+$' },
 } as const satisfies Record<Unit, object>
 
-const sharePattern = '^[0-9]+([.][0-9]+)?%?$'
+const sharePattern = '^(0+([.][0-9]+)?|0*1([.]0+)?|(0*[0-9]{1,2}([.][0-9]+)?|0*100([.]0+)?)%)$'
 
 /** What a value with this pattern is called in a table. */
 export const nameOfPattern: ReadonlyMap<string, string> = new Map([
@@ -32,8 +32,8 @@ export const nameOfPattern: ReadonlyMap<string, string> = new Map([
 /** A number in its unit, as a flag takes it; the default is not applied here. */
 export function quantity(unit: Unit, { min, max }: { readonly min: number; readonly max: number }, doc: string) {
   const { name, pattern } = kinds[unit]
-  // A bare number is a count or a number of bytes; of a duration only 0 is clear without a unit.
-  const bounds = unit === 'ms' ? { minimum: 0, maximum: 0 } : { minimum: min, maximum: max }
+  // A bare number is a count or a number of bytes; of a duration only 0 is clear without a unit, where it is not too short.
+  const bounds = unit === 'ms' ? { minimum: min, maximum: 0 } : { minimum: min, maximum: max }
   return z
     .codec(z.union([z.string(), z.number()], { error: `expected ${name}` }), z.number(), {
       decode: (given, context) => {
@@ -55,7 +55,7 @@ export function quantity(unit: Unit, { min, max }: { readonly min: number; reado
         return /^[0-9]+$/.test(text) ? value : text
       },
     })
-    .meta({ description: doc, pattern, ...bounds })
+    .meta({ description: doc, pattern, ...bounds, multipleOf: 1 })
 }
 
 /** The rows of an option table, all of them optional: what is not given is decided where all sources of options meet. */
@@ -100,8 +100,8 @@ export function statusRange(first: 1 | 4, expected: string) {
     .meta({ pattern, minimum: first * 100, maximum: 599, multipleOf: 1 })
 }
 
-/** Text that a function can object to, by an Error whose message is shown. */
-export function checkedText(doc: string, check: (text: string) => unknown) {
+/** Text that a function can object to, by an Error whose message is shown. `pattern`: as much of it as an editor can be told. */
+export function checkedText(doc: string, check: (text: string) => unknown, pattern?: RegExp) {
   return z
     .string()
     .superRefine((text, context) => {
@@ -111,7 +111,18 @@ export function checkedText(doc: string, check: (text: string) => unknown) {
         context.addIssue({ code: 'custom', message: (error as Error).message, input: text })
       }
     })
-    .describe(doc)
+    .meta({ description: doc, ...(pattern !== undefined && { pattern: pattern.source }) })
+}
+
+/** Text of which a pattern is all that there is to say; editors are told it. */
+export function matchingText(doc: string, pattern: RegExp, explain: (text: string) => string) {
+  return checkedText(
+    doc,
+    (text) => {
+      if (!pattern.test(text)) throw new Error(explain(text))
+    },
+    pattern,
+  )
 }
 
 export function listenAddress(doc: string) {
@@ -133,24 +144,25 @@ export function canonicalAddress(text: string): string {
 }
 
 /** RFC 9110 section 5.6.2. */
+const tokenPattern = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+
 export function isToken(text: string): boolean {
-  return /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(text)
+  return tokenPattern.test(text)
 }
 
 export function token(doc: string, what = 'a token') {
-  return checkedText(doc, (text) => {
-    if (!isToken(text)) throw new Error(`${show(text)} is not ${what}`)
-  })
+  return matchingText(doc, tokenPattern, (text) => `${show(text)} is not ${what}`)
 }
 
 /** RFC 9110 section 5.5; what is outside of latin-1 has no octet. */
+const fieldValuePattern = /^(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?$/
+
 export function fieldValue(doc: string) {
-  return checkedText(doc, (text) => {
-    if (!/^(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?$/.test(text))
-      throw new Error(
-        `${show(text)} cannot be the value of a field: no control characters, no space at its ends, no character above U+00FF`,
-      )
-  })
+  return matchingText(
+    doc,
+    fieldValuePattern,
+    (text) => `${show(text)} cannot be the value of a field: no control characters, no space at its ends, no character above U+00FF`,
+  )
 }
 
 export function regularExpression(doc: string) {

@@ -32,6 +32,7 @@ import {
   fieldValue,
   isToken,
   listenAddress,
+  matchingText,
   network,
   numbers,
   quantity,
@@ -48,10 +49,11 @@ const countMax = 1_000_000
 
 /** Names that the file itself gives to groups, routes and limits: they stand in logs, labels and addresses of the admin listener. */
 function name(doc: string) {
-  return checkedText(doc, (text) => {
-    if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/.test(text))
-      throw new Error(`${show(text)} is not a name; write up to 64 letters, digits, "_", "-" and ".", and begin with none of the last two`)
-  })
+  return matchingText(
+    doc,
+    /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/,
+    (text) => `${show(text)} is not a name; write up to 64 letters, digits, "_", "-" and ".", and begin with none of the last two`,
+  )
 }
 
 /** A shorter way to write `full`, for reading only: what is printed is written out. */
@@ -201,10 +203,14 @@ const errorPage = z.strictObject({
 })
 const errorPages = z
   .record(
-    checkedText('a status, 4xx or 5xx', (text) => {
-      const fault = findPageKeyFault(text)
-      if (fault !== '') throw new Error(fault)
-    }),
+    checkedText(
+      'a status, 4xx or 5xx',
+      (text) => {
+        const fault = findPageKeyFault(text)
+        if (fault !== '') throw new Error(fault)
+      },
+      /^[45](?:[0-9]{2}|xx)$/,
+    ),
     z.union([errorPage, short(z.string(), errorPage, (file) => ({ file }))], { error: 'expected a path, or a section with file or text' }),
   )
   .describe('pages for errors of the proxy itself, not those of servers, by status or class (404, 5xx): paths, or sections')
@@ -262,9 +268,11 @@ const statuses = z.union([statusList, short(goodStatus, statusList, (one) => [z.
 
 const healthFields = z.strictObject({
   kind: z.enum(['http', 'tcp']).describe('http asks for a response, tcp for a connection').prefault('http'),
-  path: checkedText('path of the request', (text) => {
-    if (!/^\/[\x21-\x7e]*$/.test(text)) throw new Error(`${show(text)} is not a path; it begins with / and has no space`)
-  }).prefault('/'),
+  path: matchingText(
+    'path of the request',
+    /^\/[\x21-\x7e]*$/,
+    (text) => `${show(text)} is not a path; it begins with / and has no space`,
+  ).prefault('/'),
   host: fieldValue("Host of the request; '' = the address of the server").prefault(''),
   interval: quantity('ms', { min: 100, max: day }, 'from one check to the next, varied by 10 %').prefault('5s'),
   timeout: quantity(
@@ -338,12 +346,16 @@ const hashOn = z
 
 const stickyCookieFields = z.strictObject({
   name: token('the name', 'the name of a cookie').prefault('eproxy-server'),
-  path: checkedText('below which browsers send it', (text) => {
-    if (!/^\/[\x21-\x3a\x3c-\x7e]*$/.test(text)) throw new Error(`${show(text)} is not a path; it begins with / and has no space or ;`)
-  }).prefault(plainCookie.path),
-  domain: checkedText("host below which browsers send it; '' = only to the one that set it", (text) => {
-    if (!/^[A-Za-z0-9.-]*$/.test(text)) throw new Error(`${show(text)} is not a domain`)
-  }).prefault(plainCookie.domain),
+  path: matchingText(
+    'below which browsers send it',
+    /^\/[\x21-\x3a\x3c-\x7e]*$/,
+    (text) => `${show(text)} is not a path; it begins with / and has no space or ;`,
+  ).prefault(plainCookie.path),
+  domain: matchingText(
+    "host below which browsers send it; '' = only to the one that set it",
+    /^[A-Za-z0-9.-]*$/,
+    (text) => `${show(text)} is not a domain`,
+  ).prefault(plainCookie.domain),
   maxAge: quantity('ms', { min: 0, max: 400 * day }, 'how long browsers keep it, 0 = until they are closed').prefault('0'),
   secure: z.boolean().describe('only over TLS').prefault(plainCookie.secure),
   httpOnly: z.boolean().describe('not for scripts').prefault(plainCookie.httpOnly),
@@ -376,10 +388,11 @@ const group = z.strictObject({
   health: health.exactOptional(),
   outlier: outlier.exactOptional(),
   breaker: breaker.exactOptional(),
-  host: checkedText("Host that servers get: preserve for the client's, or another", (text) => {
-    if (!/^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::[0-9]{1,5})?$/.test(text))
-      throw new Error(`${show(text)} is not preserve or a host[:port]`)
-  }).prefault('preserve'),
+  host: matchingText(
+    "Host that servers get: preserve for the client's, or another",
+    /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::[0-9]{1,5})?$/,
+    (text) => `${show(text)} is not preserve or a host[:port]`,
+  ).prefault('preserve'),
   pool: numbers(poolTable, 'pools of this group, instead of those for all').exactOptional(),
   timeouts: numbers(timeoutTable, 'timers of this group, instead of those for all', groupTimeouts).exactOptional(),
   desync: numbers(desyncLimitTable, 'of this group, instead of those for all').exactOptional(),
@@ -402,19 +415,20 @@ const valueMatch = z.union(
 )
 
 const pathText = (doc: string) =>
-  checkedText(doc, (text) => {
-    if (!/^\/[\x21\x22\x24-\x3e\x40-\x7e]*$/.test(text))
-      throw new Error(`${show(text)} is not a path; it begins with / and has no space, ? or #`)
-  })
+  matchingText(doc, /^\/[\x21\x22\x24-\x3e\x40-\x7e]*$/, (text) => `${show(text)} is not a path; it begins with / and has no space, ? or #`)
 
 const pathPrefix = z.strictObject({ prefix: pathText('first segments of the path') })
 /** What means many paths elsewhere would mean one path here that nobody ever asks for. */
-const plainPrefix = checkedText('first segments of the path', (text) => {
-  if (/^\/.*[*{}]/.test(text))
-    throw new Error(
-      `nothing stands for other text in ${show(text)}: a path takes all that is below it, and { pattern } is a regular expression; write { prefix } or { exact } when it is meant to the letter`,
-    )
-})
+const plainPrefix = checkedText(
+  'first segments of the path',
+  (text) => {
+    if (/^\/.*[*{}]/.test(text))
+      throw new Error(
+        `nothing stands for other text in ${show(text)}: a path takes all that is below it, and { pattern } is a regular expression; write { prefix } or { exact } when it is meant to the letter`,
+      )
+  },
+  /^(?!\/.*[*{}])/,
+)
 const pathMatch = z
   .union(
     [
@@ -427,21 +441,24 @@ const pathMatch = z
   )
   .describe('a prefix at the borders of segments, or { exact }, { prefix } or { pattern }')
 
+const hostPattern =
+  /^(?:\*\.)?(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?\.)*[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?$|^\[[0-9A-Fa-f:.]+\]$/
 const hosts = oneOrMore(
-  checkedText('a host name, or *.example.com', (text) => {
-    if (
-      !/^(?:\*\.)?(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?\.)*[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?$|^\[[0-9A-Fa-f:.]+\]$/.test(
-        text,
-      )
-    )
-      throw new Error(`${show(text)} is not a host name, or *. and a host name; ports are not looked at`)
-  }),
+  matchingText(
+    'a host name, or *.example.com',
+    hostPattern,
+    (text) => `${show(text)} is not a host name, or *. and a host name; ports are not looked at`,
+  ),
   'host names, or *.example.com for all below it; none: any',
 )
-const method = checkedText('a method', (text) => {
-  if (!isToken(text)) throw new Error(`${show(text)} is not a method`)
-  if (text !== text.toUpperCase()) throw new Error(`methods are compared to the letter: write ${text.toUpperCase()}, not ${show(text)}`)
-})
+const method = checkedText(
+  'a method',
+  (text) => {
+    if (!isToken(text)) throw new Error(`${show(text)} is not a method`)
+    if (text !== text.toUpperCase()) throw new Error(`methods are compared to the letter: write ${text.toUpperCase()}, not ${show(text)}`)
+  },
+  /^[!#$%&'*+\-.^_`|~0-9A-Z]+$/,
+)
 const methods = oneOrMore(method, 'methods; none: any')
 
 const match = z
@@ -478,13 +495,17 @@ const fieldEdits = z.strictObject({
 
 const redirectStatuses = [301, 302, 303, 307, 308] as const
 const redirectFields = z.strictObject({
-  location: checkedText('where to; may hold {host}, {path} and {query}; a 1.0 request without Host has no {host}, and gets 400', (text) => {
-    const unknown = /\{(?!(?:host|path|query)\})[^}]*\}?/.exec(text)?.[0]
-    if (unknown !== undefined) throw new Error(`${show(unknown)} stands for nothing; there are {host}, {path} and {query}`)
-    if (text.includes('?{query}')) throw new Error('{query} has its ? already: write {path}{query}')
-    if (!/^[\x21-\x7e]+$/.test(text))
-      throw new Error(`${show(text)} is not a location: no spaces, and everything beyond ASCII is percent-encoded`)
-  }),
+  location: checkedText(
+    'where to; may hold {host}, {path} and {query}; a 1.0 request without Host has no {host}, and gets 400',
+    (text) => {
+      const unknown = /\{(?!(?:host|path|query)\})[^}]*\}?/.exec(text)?.[0]
+      if (unknown !== undefined) throw new Error(`${show(unknown)} stands for nothing; there are {host}, {path} and {query}`)
+      if (text.includes('?{query}')) throw new Error('{query} has its ? already: write {path}{query}')
+      if (!/^[\x21-\x7e]+$/.test(text))
+        throw new Error(`${show(text)} is not a location: no spaces, and everything beyond ASCII is percent-encoded`)
+    },
+    /^(?!.*\?\{query\})(?:[\x21-\x7a\x7c-\x7e]|\{(?:host|path|query)\})+$/,
+  ),
   status: z.literal(redirectStatuses).describe('301, 302, 303, 307 or 308').prefault(302),
 })
 const redirect = z
@@ -499,9 +520,16 @@ const answerFields = z.strictObject({
   body: z.string().max(1_048_576).describe('body of the answer; with the status of an error and none: the error page').prefault(''),
 })
 const answer = z
-  .union([answerFields, short(z.string(), answerFields, (body) => ({ body })), short(z.number(), answerFields, (status) => ({ status }))], {
-    error: 'expected a text, a status, or a section',
-  })
+  .union(
+    [
+      answerFields,
+      short(z.string(), answerFields, (body) => ({ body })),
+      short(z.number().meta({ minimum: 200, maximum: 599, multipleOf: 1 }), answerFields, (status) => ({ status })),
+    ],
+    {
+      error: 'expected a text, a status, or a section',
+    },
+  )
   .describe('answers by itself: a body, a status, or a section')
 
 const retryReasons = 'connect, closed, timeout, or a status, a class or a range from 400 to 599, such as 503, 5xx or 502-504'
@@ -592,9 +620,7 @@ const rateLimit = z
     [
       rateLimitFields,
       short(
-        checkedText('a rate', (text) => {
-          if (!ratePattern.test(text)) throw new Error(`${show(text)} is not a rate; write 100/s, 1000/m or 50/10s`)
-        }),
+        matchingText('a rate', ratePattern, (text) => `${show(text)} is not a rate; write 100/s, 1000/m or 50/10s`),
         rateLimitFields,
         (text) => {
           const [requests = '', per = ''] = text.split('/')
@@ -696,9 +722,11 @@ export const fileSchema = z
     pool: numbers(poolTable, 'connections to each upstream server').prefault({}),
     desync: numbers(desyncLimitTable, 'when connections to a server that is out of step are not reused').prefault({}),
     supervision: numbers(supervisionTable, 'how workers are looked after').prefault({}),
-    via: checkedText("pseudonym in the field Via, which finds loops too; '' for no Via; eproxy- and 8 random digits by default", (text) => {
-      if (!viaPattern.test(text)) throw new Error(`${show(text)} is not a token or host:port`)
-    }).exactOptional(),
+    via: matchingText(
+      "pseudonym in the field Via, which finds loops too; '' for no Via; eproxy- and 8 random digits by default",
+      viaPattern,
+      (text) => `${show(text)} is not a token or host:port`,
+    ).exactOptional(),
     forwarded: forwarded.exactOptional(),
     trustedProxies: trustedProxies.prefault([]),
     nameServers: z
