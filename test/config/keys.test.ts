@@ -141,7 +141,7 @@ test('what the schema accepts where it has a pattern is accepted, but for how mu
         )
         const messages = faults.map(({ message }) => message).join()
         // How much a text with a unit amounts to, a schema cannot tell.
-        if (typeof given === 'string' && /^must be from/.test(messages)) return
+        if (typeof given === 'string' && messages.startsWith('must be from')) return
         assert.equal(accepts(given), faults.length === 0, `${steps.join('.')}: ${JSON.stringify(given)}: ${messages}`)
       }),
       { numRuns: 20, seed: index },
