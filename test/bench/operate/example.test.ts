@@ -16,7 +16,7 @@ test('the example runs: two sites, three servers, one limit of logins', async ()
   const [proxy, redis, admin, ...servers] = ports.map((port) => `127.0.0.1:${port}`)
   const accessLog = folder.file('access.log')
   const places = { proxy: proxy!, redis: redis!, admin: admin!, servers, accessLog }
-  const stage = new Stage(processes, { places, directory: folder.path, token: 'of the test' })
+  const stage = new Stage(processes, { places, directory: folder.path, token: 'a-token-of-the-test' })
   await stage.start()
   const get = (host: string, path: string): Promise<Reply> => ask(places.proxy, 'GET', path, { host })
 
