@@ -3,7 +3,7 @@
  * The limit is for a file as a whole, for instance for a socket left open after its last test.
  */
 
-export const fileTimeMaxMs = 120_000
+export const fileTimeMaxMs = 240_000
 
 // The runner's own process loads this too; only the processes of test files have a context.
 if (process.env.NODE_TEST_CONTEXT !== undefined) {

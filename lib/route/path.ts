@@ -34,7 +34,7 @@ export function findPathEnd(raw: string, start: number, end: number): number {
  * The normal form, RFC 3986 section 6.2.2: what needs no escape is decoded, hex digits are upper case, "//" is "/", and dot segments are gone.
  */
 export function normalizePath(path: string): string {
-  return resolveSegments(decodePlain(path), true)
+  return resolveSegments(decodePlain(path), 'before')
 }
 
 /**
@@ -68,8 +68,9 @@ const readingSteps: readonly ((path: string) => string)[] = [
   // What was decoded is decoded again.
   (path) => (path.includes('%25') ? decodePlain(path.replace(/%25(?=[0-9a-f]{2})/gi, '%')) : path),
   (path) => (path.includes('//') ? path.replace(/\/{2,}/g, '/') : path),
-  (path) => resolveSegments(path, true),
-  (path) => resolveSegments(path, false),
+  (path) => resolveSegments(path, 'before'),
+  (path) => resolveSegments(path, 'behind'),
+  (path) => resolveSegments(path, 'never'),
 ]
 
 /** Whether one of the steps would find something in it; escapes in upper case. */
@@ -104,8 +105,8 @@ function decodePlain(path: string): string {
   })
 }
 
-/** RFC 3986 section 5.2.4, and "//" becomes "/": before dot segments are looked at, or behind. */
-function resolveSegments(path: string, mergesFirst: boolean): string {
+/** RFC 3986 section 5.2.4, and "//" becomes "/": before dot segments are looked at, behind, or never, which is what the RFC says. */
+function resolveSegments(path: string, merging: 'before' | 'behind' | 'never'): string {
   if (!path.includes('//') && !path.includes('/.')) return path
   const segments = path.split('/')
   const kept: string[] = []
@@ -116,8 +117,9 @@ function resolveSegments(path: string, mergesFirst: boolean): string {
     if (segment === '..') kept.pop()
     if (segment === '.' || segment === '..') {
       if (isLast) kept.push('')
-    } else if (segment !== '' || isLast || !mergesFirst) kept.push(segment)
+    } else if (segment !== '' || isLast || merging !== 'before') kept.push(segment)
   }
+  if (merging === 'never') return '/' + kept.join('/')
   const merged = kept.filter((segment, index) => segment !== '' || index === kept.length - 1)
   return '/' + merged.join('/')
 }

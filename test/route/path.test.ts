@@ -92,6 +92,7 @@ test('other readings are what other servers make of the path', () => {
   assert(readings('/a;v=1/b')!.includes('/a/b'))
   assert(readings('/a//../b')!.includes('/a/b'), 'dot segments before slashes')
   assert.equal(normalizePath('/a//../b'), '/b', 'slashes before dot segments')
+  assert(readings('/a/..//b')!.includes('//b'), 'dot segments alone')
   assert.equal(readings('/a%00b'), undefined)
   assert.equal(readings('/a%2500b'), undefined)
   assert.equal(readings(`/%${'25'.repeat(60)}2e`), undefined)

@@ -143,6 +143,7 @@ test('a path that is read in several ways is refused exactly where they lead to 
     '/admin%3fx',
     '/admin%23',
     '/x//../admin',
+    '/admin/..//admin',
     '/admin%00',
     '/x%00',
   ]
