@@ -116,6 +116,8 @@ export class AdminListener implements AsyncDisposable {
     const before = this.#server
     const names = namesOf(where, isPublic)
     const takeRights = (): void => {
+      // Who reads by the word of a token that does not count any more is to come back with the one that does.
+      if (token !== this.#token && isGuarded(where, token)) this.#stream.close()
       this.#token = token
       this.#names = names
     }

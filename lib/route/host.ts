@@ -11,12 +11,17 @@ export const hostLengthMax = 253
  * request of 1.0 that names none, and for one that is longer than a name can be.
  */
 export function readHost(head: RequestHead): string {
-  const text = head.authority === '' ? head.valueOf(FieldKind.HOST) : head.authority
+  const text = readAuthority(head)
   const end = findNameEnd(text, 0, text.length)
   if (end > hostLengthMax) return ''
   const name = end === text.length ? text : text.substring(0, end)
   for (let at = 0; at < end; at++) if (isUpperCase(name.charCodeAt(at))) return name.toLowerCase()
   return name
+}
+
+/** With its port, as it was sent; '' for a request of 1.0 that names none. */
+export function readAuthority(head: RequestHead): string {
+  return head.authority === '' ? head.valueOf(FieldKind.HOST) : head.authority
 }
 
 function isUpperCase(code: number): boolean {

@@ -7,7 +7,7 @@ import { ParseError, type RequestHead } from '../../native-free-parser/index.ts'
 import { ProxyError } from '../core/errors.ts'
 import type { RouteMatch } from '../core/service-options.ts'
 import { Conditions } from './conditions.ts'
-import { hostLengthMax, parseHostPattern, readHost, type HostPattern } from './host.ts'
+import { hostLengthMax, parseHostPattern, readAuthority, readHost, type HostPattern } from './host.ts'
 import { HostTable } from './host-table.ts'
 import { findPathEnd, normalizePath, otherReadings, readRoutePath } from './path.ts'
 import { Pattern } from './pattern.ts'
@@ -60,7 +60,7 @@ export class Router<R> {
   find(head: RequestHead): R | undefined {
     const ofHost = this.#hasHosts ? this.#hosts.find(head) : undefined
     // No name of a route has escapes, but a URL library behind us would decode those of a request (RFC 3986 section 6.2.2.2) and see another host.
-    if (this.#hasHosts && ofHost === undefined && readHost(head).includes('%')) throw new ParseError('H1-HOST-INVALID', head.pathStart)
+    if (this.#hasHosts && ofHost === undefined && readAuthority(head).includes('%')) throw new ParseError('H1-HOST-INVALID', head.pathStart)
     if (!this.#hasPaths) return this.#search(ofHost, '', head)
     const { raw, pathStart, targetEnd } = head
     const end = findPathEnd(raw, pathStart, targetEnd)

@@ -114,6 +114,8 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
   /** How often these were changed. */
   #generation = 0
   #slots: readonly Slot[]
+  /** Places that stay while the group becomes smaller: who has one of the others is not replaced any more. */
+  #staying = Number.POSITIVE_INFINITY
   /** Replaced, and finishing; the eldest first. */
   readonly #retired = new Set<WorkerProcess>()
   #sockets: readonly SharedSocket[] = []
@@ -249,6 +251,7 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
         sockets: [...before.sockets, ...added],
         onLine,
       })
+      this.#staying = count
       const isTaken = await this.#tellOptions([])
       if (added.length > 0 || !isTaken) await this.reload()
       else this.#reloadsTotal++
@@ -262,6 +265,8 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
       for (const socket of added) socket.close()
       await this.#bindAgain(released)
       throw error
+    } finally {
+      this.#staying = Number.POSITIVE_INFINITY
     }
     this.#removeSlots(count)
     await this.#closeSockets(before.sockets.filter(({ wanted }) => !addresses.includes(wanted)))
@@ -331,7 +336,6 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
   #removeSlots(count: number): void {
     if (!this.#isServing) return
     const removed = this.#slots.slice(count)
-    this.#slots = this.#slots.slice(0, count)
     for (const slot of removed) {
       slot.isRemoved = true
       cancelRestart(slot)
@@ -340,6 +344,8 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
       slot.candidate = undefined
       for (const old of [worker, candidate]) if (old !== undefined) this.#retire(old)
     }
+    // Not before: as many may finish as there were places, however few are left.
+    this.#slots = this.#slots.slice(0, count)
     if (removed.length > 0) this.#levelSoon()
   }
 
@@ -612,7 +618,7 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
       for (const slot of this.#slots) {
         // One that is on its way was started before we were called.
         while (slot.candidate !== undefined) await slot.candidate.ready.catch(() => {})
-        if (!slot.isRemoved) await this.#replace(slot)
+        if (!slot.isRemoved && slot.number <= this.#staying) await this.#replace(slot)
       }
       this.#reloadsTotal++
     } finally {

@@ -261,6 +261,22 @@ test('where other machines can reach it, who does not know the token learns noth
   assert.equal((await askAdmin(address, '/drain', { method: 'POST', fields: basic })).status, 401)
 })
 
+test('who reads events by a token that does not count any more reads no further', async (t) => {
+  const everywhere = { address: '0.0.0.0:0', public: true }
+  const { admin, address } = await start(t, {}, everywhere)
+  using reader = await EventReader.open(address, bearer.fields)
+  assert.equal(reader.status, 200)
+  ;(await admin.prepare({ ...everywhere, token })).commit()
+  assert.equal((await askAdmin(address, '/status', bearer)).status, 200)
+  assert.equal(reader.isOver, false)
+  ;(await admin.prepare({ ...everywhere, token: 'another-token-of-some-length' })).commit()
+  await until(
+    () => reader.isOver,
+    () => 'the events to end',
+  )
+  assert.equal((await askAdmin(address, '/events', bearer)).status, 401)
+})
+
 test('a client that leaves in its request is no fault', async (t) => {
   const lines: string[] = []
   const note =

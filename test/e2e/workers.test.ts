@@ -103,6 +103,59 @@ test('10 reloads under load: no request fails, no connection is refused, every w
   assert.equal(stats.reloadsTotal, 10)
 })
 
+test('a group becomes larger and smaller under load: no request fails, no connection is refused', async (t) => {
+  await using origin = await NodeOrigin.start((request, response) => {
+    let bytes = 0
+    request.on('data', (chunk: Buffer) => (bytes += chunk.length)).on('end', () => response.end(`${request.url} ${bytes}`))
+  })
+  const group = await GroupUnderTest.start(t, { upstreams: [origin.address] })
+  let before = await group.pids()
+  const load = new Load(group.address)
+  t.after(() => load.stop())
+  for (const [index, workers] of [4, 1, 3, 2].entries()) {
+    const requestsBefore = load.requests
+    const change = { upstreams: [origin.address], workers, supervision: { hang: 6_000 + index } }
+    await patiently(group.group.reconfigure(change, ['127.0.0.1:0']), () => `${workers} workers; log: ${group.log.join(', ')}`)
+    const pids = await group.pids()
+    assert.equal(pids.length, workers)
+    // With fewer each has a larger part of the limits, for which it may have to be another process; with more nobody is replaced.
+    if (workers > before.length) assert.deepEqual(pids.slice(0, before.length), before)
+    before = pids
+    await until(
+      () => load.requests > requestsBefore + 50 || load.failures.length > 0,
+      () => 'load',
+    )
+  }
+  await load.stop()
+  assert.deepEqual(load.failures, [])
+  const stats = await group.statsWhen(({ total }) => total.exchangesTotal >= load.requests)
+  assert.equal(stats.total.exchangesTotal, load.requests)
+  assert.equal(stats.crashesTotal, 0)
+})
+
+test('a group that becomes much smaller at once lets every exchange finish', async (t) => {
+  const origin = await ScriptedOrigin.start(t, silent)
+  const options = { upstreams: [origin.address] }
+  const group = await GroupUnderTest.start(t, options)
+  // Not all at once: that many processes are slow to start.
+  for (const workers of [4, 6])
+    await patiently(group.group.reconfigure({ ...options, workers }, ['127.0.0.1:0']), () => `${workers} workers`)
+  const clients: RawClient[] = []
+  // More than there are workers, and each of these leaves what comes to those who have less.
+  for (let i = 0; i < 18; i++) clients.push(await group.client())
+  for (const client of clients) client.send(get('/slow'))
+  await until(
+    () => origin.heads.length === clients.length,
+    () => 'all requests',
+  )
+  await patiently(group.group.reconfigure({ ...options, workers: 1 }, ['127.0.0.1:0']), () => 'one worker')
+  assert.equal((await group.pids()).length, 1)
+  // Nobody is started only to end.
+  assert.equal(group.log.filter((line) => /^worker [2-6] is ready$/.test(line)).length, 5)
+  for (const connection of origin.connections) if (connection.heads.length > 0) connection.respond(200, 'done')
+  for (const client of clients) assert.equal((await client.response()).body, 'done')
+})
+
 test('an idle client of a worker that is replaced may send one more request, and is told to go', async (t) => {
   const group = await GroupUnderTest.start(t, { timeouts: { drainIdle: 60_000 } })
   const client = await group.client()

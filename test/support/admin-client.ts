@@ -57,8 +57,8 @@ export class EventReader implements Disposable {
   #text = ''
   #isOver = false
 
-  static async open(address: string): Promise<EventReader> {
-    return new EventReader(await open(address, '/events', 'GET', {}, ''))
+  static async open(address: string, fields: Readonly<Record<string, string>> = {}): Promise<EventReader> {
+    return new EventReader(await open(address, '/events', 'GET', fields, ''))
   }
 
   private constructor(response: http.IncomingMessage) {
