@@ -263,11 +263,12 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
         await this.#tellOptions(added.map(({ wanted }) => wanted))
       }
       for (const socket of added) socket.close()
+      // Every place stays, and needs what was released.
+      this.#staying = Number.POSITIVE_INFINITY
       await this.#bindAgain(released)
       throw error
-    } finally {
-      this.#staying = Number.POSITIVE_INFINITY
     }
+    this.#staying = Number.POSITIVE_INFINITY
     this.#removeSlots(count)
     await this.#closeSockets(before.sockets.filter(({ wanted }) => !addresses.includes(wanted)))
     return added.map(({ address }) => address)
