@@ -257,14 +257,14 @@ export class ProxyGroup extends EventEmitter<ProxyGroupEvents> implements AsyncD
       else this.#reloadsTotal++
       await this.#addSlots(count)
     } catch (error) {
+      // Every place stays, and needs what was released.
+      this.#staying = Number.POSITIVE_INFINITY
       this.#removeSlots(slotsBefore.length)
       if (this.#isServing) {
         this.#take(before)
         await this.#tellOptions(added.map(({ wanted }) => wanted))
       }
       for (const socket of added) socket.close()
-      // Every place stays, and needs what was released.
-      this.#staying = Number.POSITIVE_INFINITY
       await this.#bindAgain(released)
       throw error
     }
