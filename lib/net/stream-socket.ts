@@ -9,8 +9,6 @@ import { systemClock } from '../core/timers.ts'
 import type { ByteSocket, ReadOptions, SocketHandler } from './byte-socket.ts'
 import { addressOf, formatPeer } from './stream-handle.ts'
 
-/** With 1, any write that the kernel does not take at once is followed by 'drain'. */
-const writableHighWaterMark = 1
 const tunnelProbeMs = 60_000
 
 /** The part of a socket's handle that makes its stream tell a reset from an end. */
@@ -30,6 +28,10 @@ export class StreamSocket implements ByteSocket {
   #error: Error | undefined
   /** The stream has a rest of what was written. */
   #isBusy = false
+  /** Not the stream's 'drain': that comes only after as much as its high-water mark, and a rest of less would be waited for for ever. */
+  readonly #onWritten = (error?: Error | null): void => {
+    if (error === undefined || error === null) this.#drained()
+  }
   /** The end is behind bytes that the kernel has not taken yet. */
   #endsWhenDrained = false
   isEnding = false
@@ -51,7 +53,7 @@ export class StreamSocket implements ByteSocket {
 
   /** Starts to connect; onConnect or onClose follows. `host` of a TCP address must be an IP address. */
   static connect(address: Address, read: ReadOptions, handlerOf: (socket: ByteSocket) => SocketHandler): StreamSocket {
-    const socket = new net.Socket({ allowHalfOpen: true, writableHighWaterMark } as net.SocketConstructorOpts)
+    const socket = new net.Socket({ allowHalfOpen: true })
     const stream = new StreamSocket(socket, read, formatAddress(address), handlerOf)
     socket.once('connect', () => stream.#notify('onConnect'))
     if (address.kind === 'unix') socket.connect({ path: address.path })
@@ -66,7 +68,6 @@ export class StreamSocket implements ByteSocket {
     this.#handler = handlerOf(this)
     socket.on('data', (chunk: Buffer) => this.#received(chunk))
     socket.on('end', () => this.#ended())
-    socket.on('drain', () => this.#drained())
     socket.on('error', (error) => (this.#error = error))
     socket.on('close', () => this.#closed())
   }
@@ -93,8 +94,8 @@ export class StreamSocket implements ByteSocket {
     const socket = this.#socket
     // A write after the end is the peer's doing, not a fault: its close is on the way.
     if (this.#endsWhenDrained || !socket.writable) return true
-    if (typeof data === 'string') socket.write(data, 'latin1')
-    else socket.write(data)
+    if (typeof data === 'string') socket.write(data, 'latin1', this.#onWritten)
+    else socket.write(data, this.#onWritten)
     this.#isBusy = socket.writableLength > 0
     return !this.#isBusy
   }
@@ -154,6 +155,7 @@ export class StreamSocket implements ByteSocket {
   }
 
   #drained(): void {
+    if (!this.#isBusy) return
     this.#isBusy = this.#socket.writableLength > 0
     if (this.#isBusy) return
     if (this.#endsWhenDrained) {

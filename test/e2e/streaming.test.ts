@@ -26,7 +26,7 @@ describe('memory', { skip: process.platform === 'linux' ? false : 'resident memo
       await using origin = await TransferOrigin.listen()
       await using proxy = await RunningProxy.start(['--workers', '1', ...socketFlags, '--upstream', `127.0.0.1:${origin.port}`])
       // Rejects when a byte is lost or changed.
-      const transfer = (bytes: number) => origin.transfer({ direction, proxyPort: proxy.port, stalls, bytes, deadlineMs: 180_000 })
+      const transfer = (bytes: number) => origin.transfer({ direction, proxyPort: proxy.port, stalls, bytes, deadlineMs: 120_000 })
       // Both are peaks: between two collections of garbage the figure swings by what was copied meanwhile.
       const small = await peakBytesDuring(proxy.child.process.pid!, () => transfer(32 * mib))
       const large = await peakBytesDuring(proxy.child.process.pid!, () => transfer(256 * mib))

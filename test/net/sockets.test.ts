@@ -164,6 +164,18 @@ for (const path of ['handles', 'streams'] as const) {
     assert.equal(raw.unsentBytes, 0)
   })
 
+  test(`${path}: onDrain follows a small write, too, of which a rest was left`, async () => {
+    await using pair = await accept(path)
+    const { raw, recorder, peer } = pair
+    peer.pause()
+    const piece = Buffer.alloc(1_000)
+    // The kernel has room for some megabytes.
+    for (let written = 0; written < 100_000_000 && raw.write(piece); written += piece.length);
+    assert.ok(raw.unsentBytes > 0)
+    peer.resume()
+    await recorder.untilEvent('drain')
+  })
+
   test(`${path}: onDrain comes also when the end was asked for behind what was written`, async () => {
     await using pair = await accept(path)
     const { raw, recorder, peer } = pair
