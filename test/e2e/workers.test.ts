@@ -75,11 +75,16 @@ test('a connection that comes when no worker lives waits for one', async (t) => 
   assert.equal((await client.exchange(get())).status, 200)
 })
 
-test('10 reloads under load: no request fails, no connection is refused, every worker is a new one', async (t) => {
-  await using origin = await NodeOrigin.start((request, response) => {
+/** Answers with the target and how many bytes of a body came: what `Load` expects. */
+function startCountingOrigin(): Promise<NodeOrigin> {
+  return NodeOrigin.start((request, response) => {
     let bytes = 0
     request.on('data', (chunk: Buffer) => (bytes += chunk.length)).on('end', () => response.end(`${request.url} ${bytes}`))
   })
+}
+
+test('10 reloads under load: no request fails, no connection is refused, every worker is a new one', async (t) => {
+  await using origin = await startCountingOrigin()
   const group = await GroupUnderTest.start(t, { workers: 2, upstreams: [origin.address] })
   const seen = new Set(await group.pids())
   const load = new Load(group.address)
@@ -104,10 +109,7 @@ test('10 reloads under load: no request fails, no connection is refused, every w
 })
 
 test('a group becomes larger and smaller under load: no request fails, no connection is refused', async (t) => {
-  await using origin = await NodeOrigin.start((request, response) => {
-    let bytes = 0
-    request.on('data', (chunk: Buffer) => (bytes += chunk.length)).on('end', () => response.end(`${request.url} ${bytes}`))
-  })
+  await using origin = await startCountingOrigin()
   const group = await GroupUnderTest.start(t, { upstreams: [origin.address] })
   let before = await group.pids()
   const load = new Load(group.address)
