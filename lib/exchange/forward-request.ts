@@ -1,5 +1,5 @@
 /** What a request becomes on its way to the upstream: pure, from the parsed head to the octets that leave. */
-import { encodeRequestHead, FieldKind, ParseError } from '../../native-free-parser/index.ts'
+import { encodeRequestHead, FieldKind, ParseError, spanWidth } from '../../native-free-parser/index.ts'
 import type { RequestEncoding, RequestHead } from '../../native-free-parser/index.ts'
 import type { HeadChanges } from '../policy/head-policy.ts'
 
@@ -61,7 +61,7 @@ export function refuseLoop(head: RequestHead, via: string): void {
     if (head.kinds[i] !== FieldKind.VIA) continue
     // received-protocol RWS received-by [ RWS comment ]
     for (const element of head.value(i).split(',')) {
-      if (element.trim().split(/[ \t]+/)[1] === via) throw new ParseError('H1-VIA-LOOP', head.spans[i * 4]!)
+      if (element.trim().split(/[ \t]+/)[1] === via) throw new ParseError('H1-VIA-LOOP', head.spans[i * spanWidth]!)
     }
   }
 }
@@ -71,7 +71,7 @@ export function readMaxForwards(head: RequestHead): number {
   if (!head.has(FieldKind.MAX_FORWARDS) || (head.method !== 'OPTIONS' && head.method !== 'TRACE')) return -1
   const value = head.valueOf(FieldKind.MAX_FORWARDS)
   if (head.hasSeveral(FieldKind.MAX_FORWARDS) || !/^[0-9]{1,9}$/.test(value)) {
-    throw new ParseError('H1-MAX-FORWARDS', head.spans[head.lastIndex[FieldKind.MAX_FORWARDS]! * 4]!)
+    throw new ParseError('H1-MAX-FORWARDS', head.spans[head.lastIndex[FieldKind.MAX_FORWARDS]! * spanWidth]!)
   }
   return Number(value)
 }

@@ -3,7 +3,7 @@
  * when one does not. Says the same in fields: `RateLimit` and `RateLimit-Policy` as draft-ietf-httpapi-ratelimit-headers-11 has them, and
  * Retry-After. One object for each route and listener; what it says holds until the next request.
  */
-import type { RequestHead } from '../../native-free-parser/index.ts'
+import { equalsIgnoreCase, spanWidth, type RequestHead } from '../../native-free-parser/index.ts'
 import type { KeyHasher } from './key-hasher.ts'
 import type { RateLimit } from './rate-limit.ts'
 
@@ -102,19 +102,10 @@ export class RequestLimits {
 function findValue(head: RequestHead, name: string): string | undefined {
   const { raw, spans, count } = head
   for (let i = 0; i < count; i++) {
-    const start = spans[i * 4]!
-    if (spans[i * 4 + 1]! - start === name.length && isNamed(raw, start, name)) return head.value(i)
+    const at = i * spanWidth
+    if (equalsIgnoreCase(raw, spans[at]!, spans[at + 1]!, name)) return head.value(i)
   }
   return undefined
-}
-
-function isNamed(raw: string, start: number, name: string): boolean {
-  for (let i = 0; i < name.length; i++) {
-    const code = raw.charCodeAt(start + i)
-    const lower = code >= 65 && code <= 90 ? code | 32 : code
-    if (lower !== name.charCodeAt(i)) return false
-  }
-  return true
 }
 
 /** The window of a policy is whole seconds: for a shorter one the quota of a second is told. */

@@ -3,10 +3,7 @@
  * made otherwise.
  */
 import { randomFillSync } from 'node:crypto'
-import { equalsIgnoreCase, type RequestHead } from '../../native-free-parser/index.ts'
-
-/** Offsets of a field in the spans of a head. */
-const spanWidth = 4
+import { equalsIgnoreCase, spanWidth, type RequestHead } from '../../native-free-parser/index.ts'
 
 /**
  * Random octets from a store that is filled by one call for many requests. They come from the system's generator, so that ids of all processes

@@ -1,10 +1,8 @@
 /** What a route asks of a request besides host and path: methods and fields. */
-import { equalsIgnoreCase, type RequestHead } from '../../native-free-parser/index.ts'
+import { equalsIgnoreCase, spanWidth, type RequestHead } from '../../native-free-parser/index.ts'
 import { ProxyError } from '../core/errors.ts'
 import type { RouteMatch, ValueMatch } from '../core/service-options.ts'
 import { Pattern } from './pattern.ts'
-
-const spanWidth = 4
 
 export class Conditions {
   /** None: any. */

@@ -2,10 +2,8 @@
  * Values by the names of hosts, looked up where a name stands in a head: no string is made for it, and nothing has to be hashed that the engine of
  * JavaScript would keep. The names are those of the configuration, so nobody from outside can make the table slow.
  */
-import { equalsIgnoreCase, FieldKind, type RequestHead } from '../../native-free-parser/index.ts'
+import { equalsIgnoreCase, FieldKind, spanWidth, type RequestHead } from '../../native-free-parser/index.ts'
 import { findNameEnd } from './host.ts'
-
-const spanWidth = 4
 
 interface Slot<T> {
   /** In lower case. */
